@@ -1,0 +1,54 @@
+/**
+ * Every attribute and metric name that Throughline writes, in one place.
+ *
+ * Source: OpenTelemetry semantic conventions, messaging, version 1.44 (status Development; the names below are
+ * therefore written out here and not imported from the package's unstable entry point). Names of our own are the
+ * ones that follow `order.`, `saga.` and `throughline.`.
+ */
+
+export const SEMCONV_VERSION = '1.44.0';
+
+// Messaging spans.
+export const MESSAGING_SYSTEM = 'messaging.system';
+export const MESSAGING_SYSTEM_GCP_PUBSUB = 'gcp_pubsub';
+export const MESSAGING_OPERATION_NAME = 'messaging.operation.name';
+export const MESSAGING_OPERATION_TYPE = 'messaging.operation.type';
+export const MESSAGING_DESTINATION_NAME = 'messaging.destination.name';
+export const MESSAGING_SUBSCRIPTION_NAME = 'messaging.destination.subscription.name';
+export const MESSAGING_MESSAGE_ID = 'messaging.message.id';
+export const MESSAGING_MESSAGE_BODY_SIZE = 'messaging.message.body.size';
+export const MESSAGING_ORDERING_KEY = 'messaging.gcp_pubsub.message.ordering_key';
+export const MESSAGING_DELIVERY_ATTEMPT = 'messaging.gcp_pubsub.message.delivery_attempt';
+
+export const ERROR_TYPE = 'error.type';
+
+// The order and its saga: copied from baggage to every span, and to every log line.
+export const ORDER_KEY = 'order.event_id';
+export const SAGA_ID = 'saga.id';
+/** Baggage members that cross process borders unless a service names its own list. */
+export const DEFAULT_BAGGAGE_KEYS: readonly string[] = [ORDER_KEY, SAGA_ID];
+
+// Sagas and compensations. The two `original_*` names repeat the link for people who search by attribute.
+export const SAGA_STEP = 'saga.step';
+export const SAGA_COMPENSATION_ORIGINAL_TRACE_ID = 'saga.compensation.original_trace_id';
+export const SAGA_COMPENSATION_ORIGINAL_SPAN_ID = 'saga.compensation.original_span_id';
+
+// Jobs.
+export const JOB_NAME = 'throughline.job.name';
+export const JOB_VERSION = 'throughline.job.version';
+export const JOB_ID = 'throughline.job.id';
+export const JOB_ATTEMPT = 'throughline.job.attempt';
+export const JOB_OUTCOME = 'throughline.job.outcome';
+export const JOB_OUTCOME_REASON = 'throughline.job.outcome.reason';
+export const JOB_RETRY_AFTER_MS = 'throughline.job.retry_after_ms';
+
+/** On a link: why the two spans belong together. Its values are `LinkReason` in links.ts. */
+export const LINK_REASON = 'throughline.link.reason';
+
+export type MessagingOperation =
+  'create' | 'send' | 'receive' | 'process' | 'ack' | 'nack' | 'modack';
+
+/** `{operation} {destination}`, operation first, as the conventions ask since 1.28. */
+export function messagingSpanName(operation: MessagingOperation, destination: string): string {
+  return `${operation} ${destination}`;
+}
