@@ -12,7 +12,12 @@ import { LINK_REASON } from './semconv.ts';
  * - `caused-by`: any other cause (a batch, a campaign, an operator's request)
  */
 export type LinkReason =
-  'producer' | 'previous-attempt' | 'undoes' | 'failed-step' | 'google-client' | 'caused-by';
+  | 'producer'
+  | 'previous-attempt'
+  | 'undoes'
+  | 'failed-step'
+  | 'google-client'
+  | 'caused-by';
 
 /** A link to `target` that says why; undefined when there is nothing valid to link to. */
 export function linkTo(target: SpanContext | undefined, reason: LinkReason): Link | undefined {

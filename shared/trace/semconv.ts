@@ -42,11 +42,13 @@ export const JOB_OUTCOME = 'throughline.job.outcome';
 export const JOB_OUTCOME_REASON = 'throughline.job.outcome.reason';
 export const JOB_RETRY_AFTER_MS = 'throughline.job.retry_after_ms';
 
+/** Where a process span's context came from: `own`, `google-client` or `none`. */
+export const CONTEXT_SOURCE = 'throughline.context.source';
+
 /** On a link: why the two spans belong together. Its values are `LinkReason` in links.ts. */
 export const LINK_REASON = 'throughline.link.reason';
 
-export type MessagingOperation =
-  'create' | 'send' | 'receive' | 'process' | 'ack' | 'nack' | 'modack';
+export type MessagingOperation = 'create' | 'send' | 'receive' | 'process' | 'ack' | 'nack' | 'modack';
 
 /** `{operation} {destination}`, operation first, as the conventions ask since 1.28. */
 export function messagingSpanName(operation: MessagingOperation, destination: string): string {

@@ -1,0 +1,9 @@
+export type { BatchingOptions } from './batcher.ts';
+export {
+  type BulkItem,
+  createPublisher,
+  type Published,
+  type Publisher,
+  type PublisherOptions,
+  type PublishOptions,
+} from './publish.ts';

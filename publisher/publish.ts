@@ -1,0 +1,187 @@
+import { randomUUID } from 'node:crypto';
+import { type Context, context, type Link, type Span, SpanKind, trace } from '@opentelemetry/api';
+import type { z } from 'zod';
+import type { Job } from '../shared/job/define.ts';
+import { checkPayload, encodeJob } from '../shared/job/envelope.ts';
+import { checkMessage } from '../shared/pubsub/limits.ts';
+import type { MessageSink, OutgoingMessage } from '../shared/pubsub/message-sink.ts';
+import { injectContext } from '../shared/trace/message-context.ts';
+import { count } from '../shared/trace/meters.ts';
+import { orderKeyOf, withOrderKey } from '../shared/trace/order-key.ts';
+import { errorType, recordError } from '../shared/trace/record-error.ts';
+import {
+  ERROR_TYPE,
+  JOB_ID,
+  JOB_NAME,
+  JOB_VERSION,
+  MESSAGING_DESTINATION_NAME,
+  MESSAGING_MESSAGE_BODY_SIZE,
+  MESSAGING_MESSAGE_ID,
+  MESSAGING_OPERATION_NAME,
+  MESSAGING_OPERATION_TYPE,
+  MESSAGING_ORDERING_KEY,
+  MESSAGING_SYSTEM,
+  MESSAGING_SYSTEM_GCP_PUBSUB,
+  messagingSpanName,
+} from '../shared/trace/semconv.ts';
+import { tracer } from '../shared/trace/tracer.ts';
+import type { BatchingOptions } from './batcher.ts';
+import { createLanes } from './lanes.ts';
+import { createWindow } from './window.ts';
+
+export interface PublisherOptions {
+  readonly sink: MessageSink;
+  /** The publishing service, written as `ce-source`. */
+  readonly source: string;
+  readonly batching?: BatchingOptions;
+  /** `google`: also write `googclient_traceparent`, for receivers that use Google's own tracing. Default: not. */
+  readonly interop?: 'google' | undefined;
+  /** Baggage members that may cross. Default: the order key and the saga's id. */
+  readonly baggageKeys?: readonly string[];
+}
+
+export interface PublishOptions {
+  /** The business key that every span, log line and message of the order bears. Default: the active context's. */
+  readonly orderKey?: string;
+  /** Idempotency key of the job. Default: a random UUID. */
+  readonly jobId?: string;
+  /** Further attributes, for filters. The envelope's own keys and `goog…` are refused. */
+  readonly attributes?: Readonly<Record<string, string>>;
+  /** What the `send` span belongs to. Default: the active context. */
+  readonly context?: Context;
+  readonly links?: readonly Link[];
+}
+
+export interface Published {
+  readonly jobId: string;
+  /** Pub/Sub's message id. */
+  readonly messageId: string;
+}
+
+/** What to publish in bulk: a payload, and options that override those of the call. */
+export interface BulkItem<Schema extends z.ZodType> extends PublishOptions {
+  readonly payload: z.input<Schema>;
+}
+
+export interface Publisher {
+  /**
+   * Publishes one job in a `send` span and resolves once Pub/Sub has stored it.
+   *
+   * Calls that are not awaited one by one share requests.
+   * Errors: PayloadError, MessageLimitError, ReservedAttributeError, AttributeConflictError before anything is sent;
+   *         what the sink rejects with after its retries.
+   */
+  publish<Schema extends z.ZodType>(
+    job: Job<Schema>,
+    payload: z.input<Schema>,
+    options?: PublishOptions,
+  ): Promise<Published>;
+  /**
+   * Publishes many jobs in whole batches, reading `items` only as fast as they leave.
+   *
+   * Shape:  one result per item, in order; a failed item does not stop the others.
+   * Errors: none are thrown; each result says.
+   */
+  publishAll<Schema extends z.ZodType>(
+    job: Job<Schema>,
+    items: Iterable<BulkItem<Schema>> | AsyncIterable<BulkItem<Schema>>,
+  ): Promise<PromiseSettledResult<Published>[]>;
+  /** Waits for what is under way. The sink stays open, because others may share it. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** Jobs that `publishAll` holds at once: enough to fill every request under way, and a bound on memory. */
+const BULK_WINDOW = 4_000;
+
+export function createPublisher(options: PublisherOptions): Publisher {
+  const lanes = createLanes(options.sink, options.batching);
+
+  const publish: Publisher['publish'] = async (job, payload, publishOptions = {}) => {
+    const checked = checkPayload(job, payload);
+    const jobId = publishOptions.jobId ?? randomUUID();
+    const parent = sendingContext(publishOptions);
+    const orderKey = publishOptions.orderKey ?? orderKeyOf(parent);
+    const orderingKey = job.orderingKey?.(checked, orderKey);
+    const { attributes } = publishOptions;
+    const envelope = encodeJob(job, payload, { jobId, source: options.source, orderKey, attributes });
+    const span = startSendSpan(job, jobId, orderingKey, publishOptions, parent);
+    try {
+      injectContext(envelope.attributes, trace.setSpan(parent, span), options);
+      const message: OutgoingMessage = { ...envelope, ...(orderingKey && { orderingKey }) };
+      checkMessage(message);
+      span.setAttribute(MESSAGING_MESSAGE_BODY_SIZE, message.data.byteLength);
+      const messageId = await lanes.add(job.topic, message);
+      span.setAttribute(MESSAGING_MESSAGE_ID, messageId);
+      countSent(job.topic);
+      return { jobId, messageId };
+    } catch (error) {
+      recordError(span, error);
+      countSent(job.topic, errorType(error));
+      throw error;
+    } finally {
+      span.end();
+    }
+  };
+
+  const publishAll: Publisher['publishAll'] = async (job, items) => {
+    const results: PromiseSettledResult<Published>[] = [];
+    const window = createWindow(BULK_WINDOW);
+    let index = 0;
+    for await (const { payload, ...itemOptions } of items) {
+      const at = index++;
+      await window.enter();
+      publish(job, payload, itemOptions)
+        .then(
+          (value) => {
+            results[at] = { status: 'fulfilled', value };
+          },
+          (reason) => {
+            results[at] = { status: 'rejected', reason };
+          },
+        )
+        .finally(window.leave);
+    }
+    await window.empty();
+    return results;
+  };
+
+  return { publish, publishAll, close: () => lanes.drained() };
+}
+
+function sendingContext({ context: given, orderKey }: PublishOptions): Context {
+  const parent = given ?? context.active();
+  return orderKey === undefined ? parent : withOrderKey(parent, orderKey);
+}
+
+function startSendSpan(
+  job: Job,
+  jobId: string,
+  orderingKey: string | undefined,
+  options: PublishOptions,
+  parent: Context,
+): Span {
+  const attributes = {
+    [MESSAGING_SYSTEM]: MESSAGING_SYSTEM_GCP_PUBSUB,
+    [MESSAGING_OPERATION_NAME]: 'send',
+    [MESSAGING_OPERATION_TYPE]: 'send',
+    [MESSAGING_DESTINATION_NAME]: job.topic,
+    [JOB_NAME]: job.name,
+    [JOB_VERSION]: job.version,
+    [JOB_ID]: jobId,
+    ...(orderingKey && { [MESSAGING_ORDERING_KEY]: orderingKey }),
+  };
+  return tracer().startSpan(
+    messagingSpanName('send', job.topic),
+    { kind: SpanKind.PRODUCER, attributes, links: [...(options.links ?? [])] },
+    parent,
+  );
+}
+
+function countSent(topic: string, error?: string): void {
+  count('messaging.client.sent.messages', {
+    [MESSAGING_SYSTEM]: MESSAGING_SYSTEM_GCP_PUBSUB,
+    [MESSAGING_OPERATION_NAME]: 'send',
+    [MESSAGING_DESTINATION_NAME]: topic,
+    ...(error && { [ERROR_TYPE]: error }),
+  });
+}

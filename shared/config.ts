@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { ThroughlineError } from './errors.ts';
+
+/**
+ * The settings that come from the environment, read here and nowhere else.
+ *
+ * Libraries below take options; only main files call `readConfig()` and pass on what a part needs.
+ */
+export interface Config {
+  /** `GOOGLE_CLOUD_PROJECT`, else `PUBSUB_PROJECT_ID`. Default `throughline-local` when an emulator is used. */
+  readonly projectId: string | undefined;
+  /** `PUBSUB_EMULATOR_HOST`, `host:port`. Unset: real Pub/Sub with application default credentials. */
+  readonly pubsubEmulatorHost: string | undefined;
+  /** `OTEL_EXPORTER_OTLP_ENDPOINT`, the base URL to which `/v1/traces` is added. Unset: nothing is exported. */
+  readonly otlpEndpoint: string | undefined;
+  /** `OTEL_SERVICE_NAME`. Default: the name that the main file gives. */
+  readonly serviceName: string | undefined;
+  /** `LOG_LEVEL`: trace, debug, info, warn, error, fatal or silent. Default `info`. */
+  readonly logLevel: LogLevel;
+  /** `PARTNERS_URL`: where the partners' sandbox listens. */
+  readonly partnersUrl: string | undefined;
+  /** `PATH`, `CLOUDSDK_ROOT_DIR` and `JAVA_HOME`: where Google's emulator and Java are looked for. */
+  readonly searchPath: string;
+  readonly cloudSdkRoot: string | undefined;
+  readonly javaHome: string | undefined;
+  /** `NO_COLOR` is set (to anything): colours are off even on a terminal. */
+  readonly noColor: boolean;
+  /** `CI` is set: what would be a skip on a newcomer's machine is a failure here. */
+  readonly ci: boolean;
+}
+
+export type LogLevel = z.infer<typeof logLevel>;
+
+const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']);
+const hostAndPort = z.string().regex(/^[^\s/:]+:\d{1,5}$/, 'expected host:port, for example 127.0.0.1:8085');
+const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' });
+
+const environment = z.object({
+  GOOGLE_CLOUD_PROJECT: z.string().optional(),
+  PUBSUB_PROJECT_ID: z.string().optional(),
+  PUBSUB_EMULATOR_HOST: hostAndPort.optional(),
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
+  OTEL_SERVICE_NAME: z.string().optional(),
+  LOG_LEVEL: logLevel.default('info'),
+  PARTNERS_URL: httpUrl.optional(),
+  PATH: z.string().default(''),
+  CLOUDSDK_ROOT_DIR: z.string().optional(),
+  JAVA_HOME: z.string().optional(),
+  NO_COLOR: z.string().optional(),
+  CI: z.string().optional(),
+});
+
+/** Thrown at start with every wrong setting in one message. */
+export class ConfigError extends ThroughlineError {
+  override readonly name = 'ConfigError';
+  readonly code = 'CONFIG_INVALID';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(
+      `the configuration has ${problems.length} problem(s):\n${problems.map((p) => `  ${p}`).join('\n')}`,
+    );
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads and checks the environment. An empty variable counts as unset.
+ *
+ * Errors: ConfigError, which lists every wrong variable with what was expected.
+ */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(present);
+  if (!parsed.success) {
+    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`));
+  }
+  const e = parsed.data;
+  return {
+    projectId:
+      e.GOOGLE_CLOUD_PROJECT ??
+      e.PUBSUB_PROJECT_ID ??
+      (e.PUBSUB_EMULATOR_HOST ? 'throughline-local' : undefined),
+    pubsubEmulatorHost: e.PUBSUB_EMULATOR_HOST,
+    otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
+    serviceName: e.OTEL_SERVICE_NAME,
+    logLevel: e.LOG_LEVEL,
+    partnersUrl: e.PARTNERS_URL,
+    searchPath: e.PATH,
+    cloudSdkRoot: e.CLOUDSDK_ROOT_DIR,
+    javaHome: e.JAVA_HOME,
+    noColor: e.NO_COLOR !== undefined,
+    ci: e.CI !== undefined,
+  };
+}

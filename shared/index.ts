@@ -1,0 +1,53 @@
+export { type Config, ConfigError, readConfig } from './config.ts';
+export { ThroughlineError } from './errors.ts';
+export { defineJob, type Job, type JobDefinition, JobDefinitionError } from './job/define.ts';
+export { AttributeConflictError, PayloadError } from './job/envelope.ts';
+export { cancelled, deadLetter, done, type Outcome, retry } from './job/outcome.ts';
+export { backoffMs, DEFAULT_RETRY, type RetryPolicy } from './job/retry.ts';
+export { createLogger, type Logger, type LogOptions } from './log.ts';
+export { type BatchSinkOptions, createBatchSink } from './pubsub/batch-sink.ts';
+export { type ClientSourceOptions, createClientSource } from './pubsub/client-source.ts';
+export {
+  type ConnectOptions,
+  connect,
+  ProjectUnknownError,
+  type PubSubConnection,
+} from './pubsub/connection.ts';
+export { MessageLimitError, ReservedAttributeError } from './pubsub/limits.ts';
+export type { MessageSink, OutgoingMessage } from './pubsub/message-sink.ts';
+export type { IncomingMessage, MessageListener, MessageSource } from './pubsub/message-source.ts';
+export { createStreamingPullSource, type StreamingPullOptions } from './pubsub/streaming-pull-source.ts';
+export { SubscriptionMissingError } from './pubsub/subscription-check.ts';
+export {
+  applyTopology,
+  diffTopology,
+  formatChange,
+  type JobTopologyOptions,
+  jobTopology,
+  type SubscriptionSpec,
+  type Topology,
+  type TopologyChange,
+  TopologyConflictError,
+} from './pubsub/topology.ts';
+export { onShutdown } from './shutdown.ts';
+export {
+  type Carrier,
+  captureCarrier,
+  carrierSchema,
+  restoreCarrier,
+  spanContextOf,
+} from './trace/carrier.ts';
+export { inCompensationSpan } from './trace/compensation.ts';
+export {
+  emitReservedSpan,
+  type ReservedSpan,
+  reservedContext,
+  reservedSpanSchema,
+  reserveSpan,
+} from './trace/durable-span.ts';
+export { inSpan } from './trace/in-span.ts';
+export { type LinkReason, links, linkTo } from './trace/links.ts';
+export { extractContext, injectContext, type MessageContext } from './trace/message-context.ts';
+export { orderKeyOf, withOrderKey } from './trace/order-key.ts';
+export { createIdGenerator, type IdGenerator } from './trace/span-ids.ts';
+export { startTelemetry, type Telemetry, type TelemetryOptions } from './trace/telemetry.ts';

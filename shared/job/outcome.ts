@@ -1,0 +1,54 @@
+/** What became of an attempt; a handler returns one, and a thrown error is classified into one. */
+export type Outcome = Done | Retry | DeadLetter | Cancelled;
+
+export interface Done {
+  readonly kind: 'done';
+}
+
+export interface Retry {
+  readonly kind: 'retry';
+  /** Undefined: the job's own backoff. */
+  readonly afterMs?: number;
+  readonly reason: string;
+  /** What was thrown, when the outcome stands for an error. */
+  readonly error?: unknown;
+  /** True when the attempt was cut short by us (shutdown), so that it is no failure of the job. */
+  readonly handedBack?: boolean;
+}
+
+export interface DeadLetter {
+  readonly kind: 'deadLetter';
+  readonly reason: string;
+  readonly error?: unknown;
+}
+
+export interface Cancelled {
+  readonly kind: 'cancelled';
+  readonly by: string;
+}
+
+const DONE: Done = { kind: 'done' };
+
+export function done(): Done {
+  return DONE;
+}
+
+/** Try again, after `afterMs` or the job's backoff. Counts as an attempt. */
+export function retry(reason: string, options: { readonly afterMs?: number } = {}): Retry {
+  return { kind: 'retry', reason, ...options };
+}
+
+/** Give up for good: the message goes to the dead-letter topic with this reason. */
+export function deadLetter(reason: string): DeadLetter {
+  return { kind: 'deadLetter', reason };
+}
+
+export function cancelled(by: string): Cancelled {
+  return { kind: 'cancelled', by };
+}
+
+export function isOutcome(value: unknown): value is Outcome {
+  if (typeof value !== 'object' || value === null) return false;
+  const { kind } = value as { kind?: unknown };
+  return kind === 'done' || kind === 'retry' || kind === 'deadLetter' || kind === 'cancelled';
+}

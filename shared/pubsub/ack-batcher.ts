@@ -1,0 +1,86 @@
+import type { PubSubConnection } from './connection.ts';
+
+/** Ack ids of the real service are near 200 bytes and a request may hold 512 KiB. */
+const MAX_IDS_PER_REQUEST = 2_000;
+const LINGER_MS = 10;
+/** Pub/Sub postpones a message by at most ten minutes. */
+const MAX_DEADLINE_SECONDS = 600;
+
+export interface AckBatcher {
+  ack(ackId: string): void;
+  /** Sets the ack deadline to `seconds` from now; 0 hands the message back. */
+  modifyDeadline(ackId: string, seconds: number): void;
+  /** Sends what is pending and waits for every request under way. */
+  flush(): Promise<void>;
+}
+
+/**
+ * Collects acks and deadline changes into few requests.
+ *
+ * Errors: a request that failed after the client's own retries goes to `onError`; its messages are redelivered.
+ */
+export function createAckBatcher(
+  connection: PubSubConnection,
+  subscription: string,
+  onError: (error: Error) => void,
+): AckBatcher {
+  const inFlight = new Set<Promise<void>>();
+  let acks: string[] = [];
+  let deadlines = new Map<number, string[]>();
+  let timer: NodeJS.Timeout | undefined;
+
+  const send = (request: Promise<unknown>) => {
+    const settled: Promise<void> = request.then(
+      () => void inFlight.delete(settled),
+      (error) => {
+        inFlight.delete(settled);
+        onError(error);
+      },
+    );
+    inFlight.add(settled);
+  };
+
+  const sendPending = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    const [ackIds, byDeadline] = [acks, deadlines];
+    acks = [];
+    deadlines = new Map();
+    const { subscriber } = connection;
+    for (const chunk of chunks(ackIds)) send(subscriber.acknowledge({ subscription, ackIds: chunk }));
+    for (const [ackDeadlineSeconds, ids] of byDeadline) {
+      for (const chunk of chunks(ids)) {
+        send(subscriber.modifyAckDeadline({ subscription, ackIds: chunk, ackDeadlineSeconds }));
+      }
+    }
+  };
+
+  const added = (ids: readonly string[]) => {
+    if (ids.length >= MAX_IDS_PER_REQUEST) sendPending();
+    else timer ??= setTimeout(sendPending, LINGER_MS);
+  };
+
+  return {
+    ack(ackId) {
+      acks.push(ackId);
+      added(acks);
+    },
+    modifyDeadline(ackId, seconds) {
+      const capped = Math.min(seconds, MAX_DEADLINE_SECONDS);
+      const ids = deadlines.get(capped) ?? [];
+      deadlines.set(capped, ids);
+      ids.push(ackId);
+      added(ids);
+    },
+    async flush() {
+      sendPending();
+      while (inFlight.size > 0) await Promise.all(inFlight);
+    },
+  };
+}
+
+function* chunks(ids: readonly string[]): Generator<string[]> {
+  for (let from = 0; from < ids.length; from += MAX_IDS_PER_REQUEST) {
+    yield ids.slice(from, from + MAX_IDS_PER_REQUEST);
+  }
+}

@@ -1,0 +1,10 @@
+import { status } from '@grpc/grpc-js';
+
+export { status as grpcStatus };
+
+/** The gRPC status code of an unknown error; undefined when it bears none. */
+export function grpcCode(error: unknown): status | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code } = error as { code?: unknown };
+  return typeof code === 'number' ? code : undefined;
+}

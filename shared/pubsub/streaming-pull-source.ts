@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { type AckBatcher, createAckBatcher } from './ack-batcher.ts';
+import { type PubSubConnection, subscriptionPath } from './connection.ts';
+import type { IncomingMessage, MessageListener, MessageSource } from './message-source.ts';
+import { openPullStream, type ReceivedMessage } from './pull-stream.ts';
+import { checkSubscriptionExists } from './subscription-check.ts';
+
+export interface StreamingPullOptions {
+  /** Short or full name. */
+  readonly subscription: string;
+  /** Parallel streams. One carries about 10 MB/s from the real service. Default 1. */
+  readonly streams?: number;
+  /** Messages that may be here unacked, over all streams. Default 1_000. */
+  readonly maxOutstandingMessages?: number;
+  /** Their bytes. Default 100 MiB. */
+  readonly maxOutstandingBytes?: number;
+  /** How soon Pub/Sub redelivers when this process dies, in ms: 10_000 to 600_000. Default 30_000. */
+  readonly ackDeadlineMs?: number;
+}
+
+/** Below this a delay is waited for here, because Pub/Sub counts deadlines in whole seconds. */
+const WHOLE_SECOND_MS = 1_000;
+
+/** Messages by streaming pull on the generated client. */
+export function createStreamingPullSource(
+  connection: PubSubConnection,
+  options: StreamingPullOptions,
+): MessageSource {
+  const subscription = subscriptionPath(connection.projectId, options.subscription);
+  const ackDeadlineMs = options.ackDeadlineMs ?? 30_000;
+  const ackDeadlineSeconds = Math.round(ackDeadlineMs / 1_000);
+  const streamCount = options.streams ?? 1;
+  const postponed = new Map<string, NodeJS.Timeout>();
+  let streams: { close(): void }[] = [];
+  let acks: AckBatcher | undefined;
+  let closed: Promise<void> | undefined;
+
+  const handBackPostponed = () => {
+    for (const [ackId, timer] of postponed) {
+      clearTimeout(timer);
+      acks?.modifyDeadline(ackId, 0);
+    }
+    postponed.clear();
+  };
+
+  const pause = () => {
+    for (const stream of streams) stream.close();
+    streams = [];
+  };
+
+  const postpone = (ackId: string, afterMs: number) => {
+    const handBack = () => {
+      postponed.delete(ackId);
+      acks?.modifyDeadline(ackId, 0);
+    };
+    postponed.set(ackId, setTimeout(handBack, afterMs));
+  };
+
+  const stop = async () => {
+    pause();
+    handBackPostponed();
+    await acks?.flush();
+  };
+
+  return {
+    subscription: options.subscription.split('/').at(-1) ?? options.subscription,
+    ackDeadlineMs,
+    async start(listener: MessageListener) {
+      await checkSubscriptionExists(connection, subscription);
+      acks = createAckBatcher(connection, subscription, (error) => listener.onError(error));
+      const clientId = randomUUID();
+      const perStream = {
+        subscription,
+        ackDeadlineSeconds,
+        maxOutstandingMessages: Math.ceil((options.maxOutstandingMessages ?? 1_000) / streamCount),
+        maxOutstandingBytes: Math.ceil((options.maxOutstandingBytes ?? 100 * 1024 * 1024) / streamCount),
+        clientId,
+        onMessages: (messages: readonly ReceivedMessage[]) => {
+          const receivedAtMs = Date.now();
+          for (const received of messages) listener.onMessage(fromWire(received, receivedAtMs));
+        },
+        onError: (error: Error) => listener.onError(error),
+      };
+      streams = Array.from({ length: streamCount }, () => openPullStream(connection, perStream));
+    },
+    pause,
+    ack: (message) => acks?.ack(message.ackId),
+    nack(message, afterMs) {
+      if (afterMs > 0 && afterMs < WHOLE_SECOND_MS) postpone(message.ackId, afterMs);
+      else acks?.modifyDeadline(message.ackId, Math.round(afterMs / 1_000));
+    },
+    extend(messages) {
+      for (const message of messages) acks?.modifyDeadline(message.ackId, ackDeadlineSeconds);
+    },
+    close() {
+      closed ??= stop();
+      return closed;
+    },
+  };
+}
+
+function fromWire(received: ReceivedMessage, receivedAtMs: number): IncomingMessage {
+  const message = received.message ?? {};
+  return {
+    id: message.messageId ?? '',
+    data: message.data instanceof Uint8Array ? message.data : EMPTY,
+    attributes: message.attributes ?? {},
+    orderingKey: message.orderingKey || undefined,
+    publishedAtMs: timestampMs(message.publishTime) ?? receivedAtMs,
+    receivedAtMs,
+    deliveryAttempt: received.deliveryAttempt || undefined,
+    ackId: received.ackId ?? '',
+  };
+}
+
+const EMPTY = new Uint8Array();
+
+type Timestamp = NonNullable<NonNullable<ReceivedMessage['message']>['publishTime']>;
+
+function timestampMs(time: Timestamp | null | undefined): number | undefined {
+  if (!time) return undefined;
+  return Number(time.seconds ?? 0) * 1_000 + (time.nanos ?? 0) / 1e6;
+}

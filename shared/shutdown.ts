@@ -1,0 +1,22 @@
+/**
+ * Runs `stop` once on SIGTERM or SIGINT, then exits with 0; a second signal, or a failing `stop`, exits with 1.
+ *
+ * For main files: stop the worker, close the publisher, and shut telemetry down last, so that the spans of the last job
+ * are exported.
+ */
+export function onShutdown(stop: () => Promise<void>): void {
+  let stopping = false;
+  const handle = () => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    stop().then(
+      () => process.exit(0),
+      (error) => {
+        process.stderr.write(`stopping failed: ${String(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', handle);
+  process.on('SIGINT', handle);
+}

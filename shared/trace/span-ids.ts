@@ -1,0 +1,58 @@
+import { hash } from 'node:crypto';
+import type { Span } from '@opentelemetry/api';
+
+/**
+ * Span ids that are known before their span exists.
+ *
+ * Two needs meet here. A durable span's id is reserved first and its span is emitted later, perhaps by another process.
+ * And the process span of attempt n has an id derived from message and attempt, so that attempt n+1, in whichever
+ * worker it runs, can link to it without any storage. Both give the SDK an id for the very next span; that is safe
+ * because a tracer asks for ids synchronously inside `startSpan`.
+ */
+
+export interface IdGenerator {
+  generateTraceId(): string;
+  generateSpanId(): string;
+}
+
+export interface SpanIds {
+  readonly spanId: string;
+  /** Used only when the span is a root. */
+  readonly traceId?: string;
+}
+
+let next: SpanIds | undefined;
+let taken = 0;
+
+/** What the tracer provider must be given, so that ids chosen beforehand are used. */
+export function createIdGenerator(random: IdGenerator): IdGenerator {
+  return {
+    generateTraceId: () => next?.traceId ?? random.generateTraceId(),
+    generateSpanId: () => {
+      if (!next) return random.generateSpanId();
+      taken += 1;
+      return next.spanId;
+    },
+  };
+}
+
+/** Starts the one span that `start` starts with the given ids. Without our generator its ids are random. */
+export function startWithIds(ids: SpanIds, start: () => Span): Span {
+  next = ids;
+  try {
+    return start();
+  } finally {
+    next = undefined;
+  }
+}
+
+/** Whether ids given to `startWithIds` have been used at least once: false under an SDK that lacks our generator. */
+export function chosenIdsAreUsed(): boolean {
+  return taken > 0;
+}
+
+/** A trace id and a span id that follow from `seed` alone. */
+export function deriveIds(seed: string): Required<SpanIds> {
+  const hex = hash('sha256', seed, 'hex');
+  return { traceId: hex.slice(0, 32), spanId: hex.slice(32, 48) };
+}

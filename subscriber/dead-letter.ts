@@ -1,0 +1,92 @@
+import { checkMessage, withoutReservedAttributes } from '../shared/pubsub/limits.ts';
+import type { OutgoingMessage } from '../shared/pubsub/message-sink.ts';
+import type { IncomingMessage } from '../shared/pubsub/message-source.ts';
+
+/**
+ * A message that was given up, as it lies on the dead-letter topic.
+ *
+ * The original attributes stay beside those that explain the death. Where there is no room for both (100 attributes,
+ * or some that Pub/Sub would refuse now) the original ones move into the data: one line of JSON, then the original data.
+ */
+export interface DeadLetterDetails {
+  readonly reason: string;
+  /** `error.type` of what was thrown, or `_OTHER`. */
+  readonly errorType: string;
+  readonly attempts: number;
+  readonly subscription: string;
+  /** The dead delivery's process span. */
+  readonly traceparent: string | undefined;
+}
+
+export const DEAD_LETTER_REASON = 'dead-letter-reason';
+export const DEAD_LETTER_ERROR_TYPE = 'dead-letter-error-type';
+export const DEAD_LETTER_ATTEMPTS = 'dead-letter-attempts';
+export const DEAD_LETTER_SUBSCRIPTION = 'dead-letter-subscription';
+export const DEAD_LETTER_MESSAGE_ID = 'dead-letter-message-id';
+export const DEAD_LETTER_TRACEPARENT = 'dead-letter-traceparent';
+const FOLDED = 'dead-letter-folded';
+const OWN_PREFIX = 'dead-letter-';
+
+const MAX_REASON_BYTES = 1_000;
+
+/** Errors: MessageLimitError when the message is too large even so; then Pub/Sub's own forwarding has to take it. */
+export function toDeadLetter(message: IncomingMessage, details: DeadLetterDetails): OutgoingMessage {
+  const original = originalAttributes(message.attributes);
+  const explained = explanation(message, details);
+  const orderingKey = message.orderingKey ? { orderingKey: message.orderingKey } : {};
+  const beside = { data: message.data, attributes: { ...original, ...explained }, ...orderingKey };
+  if (fits(beside)) return beside;
+  const folded = {
+    data: Buffer.concat([Buffer.from(`${JSON.stringify(original)}\n`), message.data]),
+    attributes: { ...explained, [FOLDED]: 'attributes' },
+    ...orderingKey,
+  };
+  checkMessage(folded);
+  return folded;
+}
+
+/** The message as it was before it died, ready to be published again. */
+export function fromDeadLetter(
+  dead: Pick<IncomingMessage, 'data' | 'attributes' | 'orderingKey'>,
+): OutgoingMessage {
+  const orderingKey = dead.orderingKey ? { orderingKey: dead.orderingKey } : {};
+  if (dead.attributes[FOLDED] !== 'attributes') {
+    return { data: dead.data, attributes: originalAttributes(dead.attributes), ...orderingKey };
+  }
+  const data = Buffer.from(dead.data);
+  const lineEnd = data.indexOf('\n');
+  const attributes = JSON.parse(data.toString('utf8', 0, lineEnd)) as Record<string, string>;
+  return { data: data.subarray(lineEnd + 1), attributes, ...orderingKey };
+}
+
+function originalAttributes(attributes: Readonly<Record<string, string>>): Record<string, string> {
+  const own = Object.entries(withoutReservedAttributes(attributes));
+  return Object.fromEntries(own.filter(([key]) => !key.startsWith(OWN_PREFIX)));
+}
+
+function explanation(message: IncomingMessage, details: DeadLetterDetails): Record<string, string> {
+  return {
+    [DEAD_LETTER_REASON]: shorten(details.reason),
+    [DEAD_LETTER_ERROR_TYPE]: shorten(details.errorType),
+    [DEAD_LETTER_ATTEMPTS]: String(details.attempts),
+    [DEAD_LETTER_SUBSCRIPTION]: details.subscription,
+    [DEAD_LETTER_MESSAGE_ID]: message.id,
+    ...(details.traceparent && { [DEAD_LETTER_TRACEPARENT]: details.traceparent }),
+  };
+}
+
+function fits(message: OutgoingMessage): boolean {
+  try {
+    checkMessage(message);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Cuts at a character's boundary, so that the value stays valid UTF-8 within Pub/Sub's limit. */
+function shorten(text: string): string {
+  if (Buffer.byteLength(text) <= MAX_REASON_BYTES) return text;
+  const cut = Buffer.from(text).subarray(0, MAX_REASON_BYTES).toString('utf8');
+  return `${cut.replace(/\uFFFD+$/, '')}…`;
+}

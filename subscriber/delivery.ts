@@ -1,0 +1,45 @@
+import type { Job } from '../shared/job/define.ts';
+import type { Outcome } from '../shared/job/outcome.ts';
+import type { IncomingMessage } from '../shared/pubsub/message-source.ts';
+
+/** One arrival of a message at a worker, as the middlewares see it. */
+export interface Delivery {
+  readonly message: IncomingMessage;
+  readonly subscription: string;
+  /** `ce-id`; Pub/Sub's message id when the message bears none. */
+  readonly jobId: string;
+  /** `ce-subject`. */
+  readonly orderKey: string | undefined;
+  /** `ce-type`, whether known here or not. */
+  readonly jobType: string | undefined;
+  /** Undefined when no handler is registered for the type. */
+  readonly registration: Registration | undefined;
+  /** Deliveries of the job so far, from 1. */
+  readonly attempt: number;
+  /** Tries of this very delivery in this process, from 1: an ordered job is retried while its lease is held. */
+  readonly localTry: number;
+}
+
+/** What a handler gets. */
+export interface JobDelivery<Payload> {
+  readonly payload: Payload;
+  readonly jobId: string;
+  readonly orderKey: string | undefined;
+  readonly attempt: number;
+  readonly message: IncomingMessage;
+}
+
+export type Handler = (delivery: Delivery, signal: AbortSignal) => Promise<Outcome>;
+export type Middleware = (next: Handler) => Handler;
+
+/** First listed is outermost: it sees the delivery first and the outcome last. */
+export function compose(...layers: readonly Middleware[]): Middleware {
+  return (handler) => layers.reduceRight((next, layer) => layer(next), handler);
+}
+
+/** A job, its handler, and what to do when the job has failed for good. */
+export interface Registration {
+  readonly job: Job;
+  readonly run: (delivery: JobDelivery<unknown>, signal: AbortSignal) => Promise<Outcome>;
+  readonly onDeadLetter: ((delivery: JobDelivery<unknown>, reason: string) => Promise<void>) | undefined;
+}

@@ -1,0 +1,55 @@
+import { ThroughlineError } from '../shared/errors.ts';
+
+/** A message of a type or version that this worker has no handler for. */
+export class UnknownJobError extends ThroughlineError {
+  override readonly name = 'UnknownJobError';
+  readonly code = 'JOB_UNKNOWN';
+  readonly jobType: string | undefined;
+
+  constructor(jobType: string | undefined, known: readonly string[]) {
+    const got =
+      jobType === undefined ? 'the message has no "ce-type" attribute' : `no handler for "${jobType}"`;
+    super(`${got}; this worker handles ${known.join(', ') || 'nothing'}`);
+    this.jobType = jobType;
+  }
+}
+
+/** The handler took longer than the job's time-out. Whether its effect happened is not known. */
+export class HandlerTimeoutError extends ThroughlineError {
+  override readonly name = 'HandlerTimeoutError';
+  readonly code = 'HANDLER_TIMEOUT';
+  override readonly retryable = true;
+  readonly timeoutMs: number;
+
+  constructor(jobType: string, timeoutMs: number) {
+    super(`the handler of ${jobType} did not finish within ${timeoutMs} ms`);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** A handler that resolved with something else than an outcome. */
+export class HandlerContractError extends ThroughlineError {
+  override readonly name = 'HandlerContractError';
+  readonly code = 'HANDLER_CONTRACT';
+
+  constructor(jobType: string, returned: unknown) {
+    super(
+      `the handler of ${jobType} returned ${describe(returned)}; return done(), retry(…) or deadLetter(…)`,
+    );
+  }
+}
+
+/** The worker is stopping and the grace time is over. */
+export class WorkerStoppingError extends ThroughlineError {
+  override readonly name = 'WorkerStoppingError';
+  readonly code = 'WORKER_STOPPING';
+  override readonly retryable = true;
+
+  constructor() {
+    super('the worker is stopping');
+  }
+}
+
+function describe(value: unknown): string {
+  return value === undefined ? 'nothing' : `a value of type ${typeof value}`;
+}

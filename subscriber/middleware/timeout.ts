@@ -1,0 +1,42 @@
+import type { Delivery, Middleware } from '../delivery.ts';
+import { HandlerTimeoutError } from '../errors.ts';
+
+/** How long an aborted handler may take to notice, before it is left behind. */
+const SETTLE_MS = 1_000;
+
+/**
+ * Aborts the handler's signal after the job's time-out and fails the attempt.
+ *
+ * A handler that heeds its signal is waited for, so that the next attempt does not run beside it. One that does not is
+ * left behind after a second: its effect must be guarded by the job id.
+ */
+export const timeout: Middleware = (next) => (delivery, signal) => {
+  const timeoutMs = delivery.registration?.job.timeoutMs;
+  if (timeoutMs === undefined) return next(delivery, signal);
+  const own = new AbortController();
+  const abort = () => own.abort(signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const error = timedOut(delivery, timeoutMs);
+      own.abort(error);
+      const leave = setTimeout(() => reject(error), SETTLE_MS);
+      const settled = () => {
+        clearTimeout(leave);
+        reject(error);
+      };
+      running.then(settled, settled);
+    }, timeoutMs);
+    const finished = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    };
+    const running = next(delivery, own.signal).finally(finished);
+    running.then(resolve, reject);
+  });
+};
+
+function timedOut(delivery: Delivery, timeoutMs: number): HandlerTimeoutError {
+  return new HandlerTimeoutError(delivery.jobType ?? 'this job', timeoutMs);
+}

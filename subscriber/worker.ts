@@ -1,0 +1,271 @@
+import type { z } from 'zod';
+import { ThroughlineError } from '../shared/errors.ts';
+import type { Job } from '../shared/job/define.ts';
+import { decodePayload, readHeader } from '../shared/job/envelope.ts';
+import type { Outcome, Retry } from '../shared/job/outcome.ts';
+import type { Logger } from '../shared/log.ts';
+import type { MessageSink } from '../shared/pubsub/message-sink.ts';
+import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
+import { count } from '../shared/trace/meters.ts';
+import { ERROR_TYPE, MESSAGING_SUBSCRIPTION_NAME } from '../shared/trace/semconv.ts';
+import {
+  compose,
+  type Delivery,
+  type Handler,
+  type JobDelivery,
+  type Middleware,
+  type Registration,
+} from './delivery.ts';
+import { createDeliveryCounter } from './delivery-counter.ts';
+import { UnknownJobError, WorkerStoppingError } from './errors.ts';
+import { KeyedScheduler } from './keyed-scheduler.ts';
+import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.ts';
+import { classify } from './middleware/classify.ts';
+import { deadLetters } from './middleware/dead-letters.ts';
+import { metrics } from './middleware/metrics.ts';
+import { timeout } from './middleware/timeout.ts';
+import { tracing } from './middleware/tracing.ts';
+
+/**
+ * Takes deliveries from one subscription to the handlers of their jobs.
+ *
+ * W1. A message is acked only after its handler said done, it was cancelled, or its dead letter was stored.
+ * W2. Messages with one ordering key run one after another, in order, also across retries.
+ * W3. Every message that arrived is settled exactly once: acked, or handed back.
+ */
+export interface WorkerOptions {
+  readonly source: MessageSource;
+  /** Where dead letters are published. */
+  readonly sink: MessageSink;
+  /** Short name of the topic that the subscription reads; names the process spans. */
+  readonly topic: string;
+  /** Short name of the dead-letter topic. */
+  readonly deadLetterTopic: string;
+  /** Handlers that run at once. Default 100. */
+  readonly maxInFlight?: number;
+  /** Longest time that a message is kept leased, waiting included, in ms. Default 3_600_000. */
+  readonly maxLeaseMs?: number;
+  /** Grace between `stop()` and aborting running handlers, in ms. 0 aborts at once. Default 25_000. */
+  readonly drainTimeoutMs?: number;
+  /** Messages older than this begin a new trace that is linked to their producer's, in ms. Default 900_000. */
+  readonly continueWithinMs?: number;
+  /** Baggage members that are taken over. Default: the order key and the saga's id. */
+  readonly baggageKeys?: readonly string[];
+  /** Your own layers, the first outermost, between classification and the handler's time-out. */
+  readonly middleware?: readonly Middleware[];
+  readonly logger?: Logger;
+  /** Called after each delivery was settled. */
+  readonly onSettled?: (delivery: Delivery, outcome: Outcome) => void;
+}
+
+export interface HandleOptions<Payload> {
+  /**
+   * Runs when the job is given up, before it is dead-lettered; for compensations. If it throws the delivery is retried,
+   * so it may run again: publish with job ids that follow from the dead job's id.
+   */
+  readonly onDeadLetter?: (delivery: JobDelivery<Payload>, reason: string) => Promise<void>;
+}
+
+export interface Worker {
+  /** Registers a job's handler. Errors: DuplicateHandlerError. */
+  handle<Schema extends z.ZodType>(
+    job: Job<Schema>,
+    handler: (delivery: JobDelivery<z.output<Schema>>, signal: AbortSignal) => Promise<Outcome>,
+    options?: HandleOptions<z.output<Schema>>,
+  ): void;
+  /** Begins to pull. Errors: SubscriptionMissingError. */
+  start(): Promise<void>;
+  /** Stops pulling, lets handlers finish within the grace time, hands back the rest. May be called twice. */
+  stop(): Promise<StopReport>;
+}
+
+export interface StopReport {
+  /** Messages that had not been started, or whose handler did not end in time: Pub/Sub redelivers them. */
+  readonly handedBack: number;
+}
+
+/** Two handlers for one job type. */
+export class DuplicateHandlerError extends ThroughlineError {
+  override readonly name = 'DuplicateHandlerError';
+  readonly code = 'HANDLER_DUPLICATE';
+
+  constructor(jobType: string) {
+    super(`${jobType} has a handler already`);
+  }
+}
+
+/** Beyond this an ordered job is handed back instead of waiting here with its key. */
+const MAX_LOCAL_WAIT_MS = 60_000;
+/** What an aborted handler gets to notice. */
+const ABORT_GRACE_MS = 2_000;
+
+interface Item {
+  readonly message: IncomingMessage;
+  readonly deliveryNumber: number;
+  localTry: number;
+}
+
+export function createWorker(options: WorkerOptions): Worker {
+  const { source } = options;
+  const registrations = new Map<string, Registration>();
+  const stopping = new AbortController();
+  const deliveryNumberOf = createDeliveryCounter();
+  const handler = pipeline(options, registrations);
+  let leases: LeaseKeeper;
+  let isStopping = false;
+  let stopped: Promise<StopReport> | undefined;
+
+  const handBack = (message: IncomingMessage, afterMs: number) => {
+    if (leases.release(message)) source.nack(message, afterMs);
+  };
+
+  const settle = ({ message }: Item, outcome: Outcome) => {
+    if (outcome.kind === 'retry') handBack(message, outcome.afterMs ?? 0);
+    else if (leases.release(message)) source.ack(message); // W1
+  };
+
+  const runItem = async (item: Item): Promise<number | undefined> => {
+    const delivery = toDelivery(item, source.subscription, registrations);
+    const outcome = await handler(delivery, stopping.signal).catch((error) => failedPipeline(options, error));
+    const againAfterMs = waitHereMs(item.message, outcome);
+    if (againAfterMs !== undefined && !isStopping) {
+      item.localTry += 1;
+      return againAfterMs; // W2: the key stays taken
+    }
+    settle(item, outcome);
+    const { orderingKey } = item.message;
+    if (orderingKey && outcome.kind === 'retry') {
+      // W2: Pub/Sub redelivers them after this one.
+      const afterMs = outcome.afterMs ?? 0;
+      for (const { message } of scheduler.takeBehind(orderingKey)) handBack(message, afterMs);
+    }
+    options.onSettled?.(delivery, outcome);
+    return undefined;
+  };
+
+  const scheduler = new KeyedScheduler<Item>({
+    maxRunning: options.maxInFlight ?? 100,
+    run: runItem,
+    keyOf: ({ message }) => message.orderingKey,
+  });
+
+  const receive = (message: IncomingMessage) => {
+    if (isStopping) return source.nack(message, 0);
+    leases.hold(message);
+    scheduler.add({ message, deliveryNumber: deliveryNumberOf(message), localTry: 1 });
+  };
+
+  const stop = async (): Promise<StopReport> => {
+    isStopping = true;
+    source.pause();
+    const unstarted = scheduler.takeWaiting();
+    for (const { message } of unstarted) handBack(message, 0);
+    await within(options.drainTimeoutMs ?? 25_000, scheduler.idle());
+    stopping.abort(new WorkerStoppingError());
+    await within(ABORT_GRACE_MS, scheduler.idle());
+    const abandoned = leases?.held() ?? [];
+    for (const message of abandoned) handBack(message, 0);
+    leases?.stop();
+    await source.close();
+    return { handedBack: unstarted.length + abandoned.length };
+  };
+
+  return {
+    handle(job, run, { onDeadLetter } = {}) {
+      if (registrations.has(job.type)) throw new DuplicateHandlerError(job.type);
+      // The pipeline hands each handler the payload that its own job's schema has checked.
+      registrations.set(job.type, { job, run, onDeadLetter } as unknown as Registration);
+    },
+    async start() {
+      leases = createLeaseKeeper({
+        source,
+        maxLeaseMs: options.maxLeaseMs ?? 3_600_000,
+        onLeaseLost: (message) => {
+          options.logger?.warn(
+            { messageId: message.id },
+            'the lease reached its maximum; Pub/Sub will redeliver',
+          );
+        },
+      });
+      await source.start({ onMessage: receive, onError: (error) => sourceFailed(options, error) });
+    },
+    stop() {
+      stopped ??= stop();
+      return stopped;
+    },
+  };
+}
+
+/** Every layer that a delivery passes, outermost first. */
+function pipeline(options: WorkerOptions, registrations: ReadonlyMap<string, Registration>): Handler {
+  const { topic, sink, deadLetterTopic, logger, source } = options;
+  return compose(
+    tracing({ destination: topic, ...pick(options) }),
+    metrics(topic, source.subscription),
+    deadLetters({ sink, topic: deadLetterTopic, logger }),
+    classify,
+    ...(options.middleware ?? []),
+    timeout,
+  )(dispatch(registrations));
+}
+
+function pick({ baggageKeys, continueWithinMs }: WorkerOptions) {
+  return { ...(baggageKeys && { baggageKeys }), ...(continueWithinMs !== undefined && { continueWithinMs }) };
+}
+
+/** The innermost handler: checks the payload and calls the job's own. */
+function dispatch(registrations: ReadonlyMap<string, Registration>): Handler {
+  return async ({ registration, message, jobId, jobType, orderKey, attempt }, signal) => {
+    if (!registration) throw new UnknownJobError(jobType, [...registrations.keys()]);
+    const payload = decodePayload(registration.job, message.data);
+    return registration.run({ payload, jobId, orderKey, attempt, message }, signal);
+  };
+}
+
+function toDelivery(
+  { message, deliveryNumber, localTry }: Item,
+  subscription: string,
+  registrations: ReadonlyMap<string, Registration>,
+): Delivery {
+  const { type, jobId, orderKey } = readHeader(message.attributes);
+  return {
+    message,
+    subscription,
+    jobId: jobId ?? message.id,
+    orderKey,
+    jobType: type,
+    registration: type === undefined ? undefined : registrations.get(type),
+    attempt: deliveryNumber + localTry - 1,
+    localTry,
+  };
+}
+
+/** How long an ordered job waits here for its next try; undefined: it is settled now. */
+function waitHereMs({ orderingKey }: IncomingMessage, outcome: Outcome): number | undefined {
+  if (!orderingKey || outcome.kind !== 'retry' || outcome.handedBack) return undefined;
+  const afterMs = outcome.afterMs ?? 0;
+  return afterMs <= MAX_LOCAL_WAIT_MS ? afterMs : undefined;
+}
+
+/** A layer of our own or of the user's failed outside classification: the message is kept, and somebody is told. */
+function failedPipeline({ logger }: WorkerOptions, error: unknown): Retry {
+  logger?.error({ err: error }, 'a middleware failed; the job will be retried');
+  return { kind: 'retry', afterMs: 10_000, reason: String(error), error };
+}
+
+function sourceFailed({ logger, source }: WorkerOptions, error: Error): void {
+  count('throughline.source.errors', {
+    [MESSAGING_SUBSCRIPTION_NAME]: source.subscription,
+    [ERROR_TYPE]: error.name,
+  });
+  logger?.warn({ err: error, subscription: source.subscription }, 'pulling failed; retrying');
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, limit]);
+  clearTimeout(timer);
+}
