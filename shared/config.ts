@@ -19,6 +19,10 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** `PARTNERS_URL`: where the partners' sandbox listens. */
   readonly partnersUrl: string | undefined;
+  /** `THROUGHLINE_ACK_DEADLINE_MS`: how soon Pub/Sub redelivers when a worker dies, in ms. Default 30_000. */
+  readonly ackDeadlineMs: number;
+  /** `OTEL_BSP_SCHEDULE_DELAY`: longest wait before ended spans are exported, in ms. Default 1_000. */
+  readonly spanDelayMs: number;
   /** `PATH`, `CLOUDSDK_ROOT_DIR` and `JAVA_HOME`: where Google's emulator and Java are looked for. */
   readonly searchPath: string;
   readonly cloudSdkRoot: string | undefined;
@@ -43,6 +47,8 @@ const environment = z.object({
   OTEL_SERVICE_NAME: z.string().optional(),
   LOG_LEVEL: logLevel.default('info'),
   PARTNERS_URL: httpUrl.optional(),
+  THROUGHLINE_ACK_DEADLINE_MS: z.coerce.number().int().min(10_000).max(600_000).default(30_000),
+  OTEL_BSP_SCHEDULE_DELAY: z.coerce.number().int().min(1).default(1_000),
   PATH: z.string().default(''),
   CLOUDSDK_ROOT_DIR: z.string().optional(),
   JAVA_HOME: z.string().optional(),
@@ -86,6 +92,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     serviceName: e.OTEL_SERVICE_NAME,
     logLevel: e.LOG_LEVEL,
     partnersUrl: e.PARTNERS_URL,
+    ackDeadlineMs: e.THROUGHLINE_ACK_DEADLINE_MS,
+    spanDelayMs: e.OTEL_BSP_SCHEDULE_DELAY,
     searchPath: e.PATH,
     cloudSdkRoot: e.CLOUDSDK_ROOT_DIR,
     javaHome: e.JAVA_HOME,

@@ -1,5 +1,6 @@
 import { PubSub, v1 } from '@google-cloud/pubsub';
 import { credentials } from '@grpc/grpc-js';
+import { PassThroughClient } from 'google-auth-library';
 import { ThroughlineError } from '../errors.ts';
 
 /** One project's Pub/Sub, real or emulated: the generated clients and Google's hand-written one. */
@@ -70,6 +71,8 @@ function clientOptions({ projectId, emulatorHost }: ConnectOptions): Constructor
     servicePath: servicePath ?? '127.0.0.1',
     port: Number(port),
     sslCreds: credentials.createInsecure(),
+    // An emulator asks for no credentials; without this the client would look for a metadata server first.
+    authClient: new PassThroughClient(),
   };
 }
 

@@ -1,9 +1,19 @@
 import type { protos } from '@google-cloud/pubsub';
 import { type PubSubConnection, subscriptionPath, topicPath } from './connection.ts';
 import { grpcCode, grpcStatus } from './grpc-status.ts';
-import type { SubscriptionState } from './topology.ts';
 
 /** Between a topology's plain fields and Pub/Sub's resources. */
+
+/** The comparable form of a subscription: every field present, `undefined` for "not set". */
+export interface SubscriptionState {
+  readonly topic: string;
+  readonly ackDeadlineMs: number;
+  readonly enableMessageOrdering: boolean;
+  readonly filter: string;
+  readonly deadLetter: { readonly topic: string; readonly maxDeliveryAttempts: number } | undefined;
+  readonly retryPolicy: { readonly minBackoffMs: number; readonly maxBackoffMs: number } | undefined;
+  readonly messageRetentionMs: number;
+}
 
 type Subscription = protos.google.pubsub.v1.ISubscription;
 type WireDuration = protos.google.protobuf.IDuration;

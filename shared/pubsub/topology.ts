@@ -1,7 +1,7 @@
 import { ThroughlineError } from '../errors.ts';
-import { type PubSubConnection, subscriptionPath, topicPath } from './connection.ts';
+import { type PubSubConnection, topicPath } from './connection.ts';
 import { grpcCode, grpcStatus } from './grpc-status.ts';
-import { readSubscription, readTopic, subscriptionRequest } from './topology-wire.ts';
+import { readSubscription, readTopic, type SubscriptionState, subscriptionRequest } from './topology-wire.ts';
 
 /** The topics and subscriptions that a system needs, as data. Names are short ones. */
 export interface Topology {
@@ -153,10 +153,7 @@ async function createOnce(create: () => Promise<unknown>): Promise<void> {
   }
 }
 
-/** The comparable form of a subscription: every field present, `undefined` for "not set". */
-export type SubscriptionState = ReturnType<typeof withDefaults>;
-
-function withDefaults(spec: SubscriptionSpec) {
+function withDefaults(spec: SubscriptionSpec): SubscriptionState {
   return {
     topic: spec.topic,
     ackDeadlineMs: spec.ackDeadlineMs ?? 30_000,

@@ -167,7 +167,10 @@ function describeOutcome(span: Span, outcome: Outcome): void {
   if (outcome.kind === 'retry' && outcome.afterMs !== undefined) {
     span.setAttribute(JOB_RETRY_AFTER_MS, outcome.afterMs);
   }
-  if (outcome.error !== undefined) recordError(span, outcome.error);
-  else span.setAttribute(ERROR_TYPE, outcome.kind === 'retry' ? 'RETRY' : 'DEAD_LETTER');
+  if (outcome.error !== undefined) {
+    recordError(span, outcome.error);
+    return;
+  }
+  span.setAttribute(ERROR_TYPE, outcome.kind === 'retry' ? 'RETRY' : 'DEAD_LETTER');
   span.setStatus({ code: SpanStatusCode.ERROR, message: outcome.reason });
 }

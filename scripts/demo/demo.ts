@@ -1,0 +1,129 @@
+import { readFile } from 'node:fs/promises';
+import type { SpanRecord } from '../../insight/index.ts';
+import { placeOrder } from '../../orders/place-order.ts';
+import { type Config, ThroughlineError } from '../../shared/index.ts';
+import { type BadLine, parseOrderFile } from './order-file.ts';
+import { createProgress } from './progress.ts';
+import { createPaint, type OrderReport, renderReport, toJson } from './report.ts';
+import { demoScenarios, type Scenario } from './scenario.ts';
+import { type DemoSystem, type EmulatorKind, startSystem } from './system.ts';
+import { isComplete, judge } from './verdict.ts';
+
+export interface DemoOptions {
+  /** A file of orders, one JSON object a line, instead of the demo's three. */
+  readonly orders?: string;
+  readonly emulator?: EmulatorKind;
+  readonly json?: boolean;
+  /** How long an order may take to its end, in seconds. */
+  readonly timeout: number;
+}
+
+/** The file of orders cannot be used at all. */
+export class OrderFileError extends ThroughlineError {
+  override readonly name = 'OrderFileError';
+  readonly code = 'ORDER_FILE';
+}
+
+/** Orders that are under way at once; a long file shall not need as many sockets as it has lines. */
+const CONCURRENT_ORDERS = 50;
+
+/** Runs the demo and resolves with the exit code: 0 only if every order ended as it should, connected. */
+export async function runDemo(options: DemoOptions, config: Config): Promise<number> {
+  const { scenarios, badLines } = await chooseScenarios(options);
+  const progress = createProgress();
+  const color = Boolean(process.stdout.isTTY) && !config.noColor;
+  for (const { line, reason } of badLines) progress.notice(`${options.orders}:${line}: ${reason}`);
+  if (scenarios.length === 0) throw new OrderFileError(`${options.orders}: no line holds an order`);
+  progress.show('starting …');
+  const system = await startSystem({ config, emulator: options.emulator, onNotice: progress.notice });
+  try {
+    if (!options.json) {
+      progress.clear();
+      console.log(createPaint(color)('dim', headline(system)), '\n');
+    }
+    const reports = await runAll(scenarios, system, options.timeout * 1_000, progress.show);
+    progress.clear();
+    const ok = reports.every(({ verdict }) => verdict.problems.length === 0) && badLines.length === 0;
+    if (options.json) console.log(toJson(reports, { ok, badLines }));
+    else printReports(reports, badLines, color);
+    return ok ? 0 : 1;
+  } finally {
+    await system.stop();
+  }
+}
+
+async function chooseScenarios({ orders }: DemoOptions) {
+  if (orders === undefined) return { scenarios: demoScenarios(runName()), badLines: [] };
+  const text = await readFile(orders, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new OrderFileError(`${orders}: cannot be read (${cause.code})`, { cause });
+  });
+  return parseOrderFile(text);
+}
+
+/** Four characters that differ from run to run. */
+function runName(): string {
+  return Math.floor(Math.random() * 36 ** 4)
+    .toString(36)
+    .padStart(4, '0');
+}
+
+function headline({ emulator, worker }: DemoSystem): string {
+  const kind = { embedded: 'embedded emulator', gcloud: "Google's emulator", yours: 'your emulator' }[
+    emulator.kind
+  ];
+  return `Pub/Sub: ${kind} at ${emulator.host} · order service: process ${process.pid} · worker: process ${worker.pid}`;
+}
+
+async function runAll(
+  scenarios: readonly Scenario[],
+  system: DemoSystem,
+  timeoutMs: number,
+  show: (text: string) => void,
+): Promise<OrderReport[]> {
+  const reports: OrderReport[] = [];
+  const queue = [...scenarios.entries()];
+  let finished = 0;
+  const showProgress = () => show(`${finished} of ${scenarios.length} orders have come to their end …`);
+  const runNext = async (): Promise<void> => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const [index, scenario] = next;
+      reports[index] = await runOrder(scenario, system, timeoutMs);
+      finished += 1;
+      showProgress();
+    }
+  };
+  showProgress();
+  await Promise.all(Array.from({ length: CONCURRENT_ORDERS }, runNext));
+  return reports;
+}
+
+async function runOrder(scenario: Scenario, system: DemoSystem, timeoutMs: number): Promise<OrderReport> {
+  const { order, faults } = scenario;
+  const { sandbox, store, worker } = system;
+  for (const { times, ...fault } of faults) {
+    const reason = fault.status < 500 ? 'refused' : 'out of order';
+    sandbox.addFault({
+      ...fault,
+      orderKey: order.orderKey,
+      times: times === 'always' ? Infinity : times,
+      reason,
+    });
+  }
+  // A step that fails here is part of the story: its compensations are under way, and the verdict will tell.
+  await placeOrder(order, system).catch(() => {});
+  await system.flush();
+  const complete = (spans: readonly SpanRecord[]) => (isComplete(spans, order.orderKey) ? spans : undefined);
+  const awaited = store.waitFor((all) => complete(all.byOrder(order.orderKey)), { timeoutMs });
+  const spans = await Promise.race([awaited.catch(() => store.byOrder(order.orderKey)), worker.died]);
+  return { scenario, spans, verdict: judge(scenario, sandbox.effects(order.orderKey), spans) };
+}
+
+function printReports(reports: readonly OrderReport[], badLines: readonly BadLine[], color: boolean): void {
+  for (const report of reports) console.log(renderReport(report, color));
+  const right = reports.filter(({ verdict }) => verdict.problems.length === 0).length;
+  const bad = badLines.length > 0 ? `; ${badLines.length} bad line(s) were left out` : '';
+  const sentence = `${right} of ${reports.length} orders are connected and ended as they should${bad}.`;
+  console.log(
+    createPaint(color)(right === reports.length && badLines.length === 0 ? 'green' : 'red', sentence),
+  );
+}

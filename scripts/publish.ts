@@ -1,0 +1,61 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { readConfig, ThroughlineError } from '../shared/index.ts';
+import { runDemo } from './demo/demo.ts';
+import { publishJob } from './publish-job.ts';
+
+/** `npm run publish …`. npm also runs a script of this name after `npm publish`, without arguments: that prints help. */
+const program = new Command('npm run publish --')
+  .description('Publishes orders and jobs to Pub/Sub, with their trace.')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ npm run publish demo
+  $ npm run publish -- demo --orders orders.jsonl --json
+  $ npm run publish -- job notification.send --order-key O-1 \\
+      --payload '{"orderKey":"O-1","email":"owner@shop.example","template":"order-confirmed"}'`,
+  );
+
+program
+  .command('demo')
+  .description('run the whole system and print each order as a tree of spans')
+  .option(
+    '--orders <file>',
+    'place the orders of this file, one JSON object a line, instead of the three of the demo',
+  )
+  .addOption(new Option('--emulator <kind>', 'Pub/Sub to use').choices(['embedded', 'gcloud']))
+  .option('--json', 'print one JSON object instead of trees')
+  .addOption(
+    new Option('--timeout <seconds>', 'how long an order may take').default(15).argParser(positiveNumber),
+  )
+  .action(async (options) => {
+    process.exitCode = await runDemo(options, readConfig());
+  });
+
+program
+  .command('job <name>')
+  .description('publish a single job')
+  .requiredOption('--payload <json>', 'its payload')
+  .option('--order-key <key>', 'the order that it belongs to')
+  .option('--job-id <id>', 'its idempotency key; default: random')
+  .addOption(
+    new Option('--version <number>', "the job's version; default: the newest").argParser(positiveNumber),
+  )
+  .option('--json', 'print one JSON object')
+  .action((name, options) => publishJob(name, options, readConfig()));
+
+function positiveNumber(text: string): number {
+  const number = Number(text);
+  if (number > 0 && Number.isFinite(number)) return number;
+  throw new InvalidArgumentError('It must be a number above 0.');
+}
+
+if (process.argv.length <= 2) program.outputHelp();
+else await program.parseAsync().catch(fail);
+
+function fail(error: unknown): void {
+  process.exitCode = 1;
+  // A mistake of the user's gets a sentence; what nobody foresaw keeps its stack.
+  const foreseen = error instanceof ThroughlineError || (error as Error)?.name === 'GcloudEmulatorError';
+  console.error(foreseen ? (error as Error).message : error);
+}

@@ -1,0 +1,20 @@
+export {
+  AwaitedSpansMissingError,
+  assertConnected,
+  type BrokenSpan,
+  type ConnectionOptions,
+  DisconnectedTraceError,
+  type Disconnection,
+  findDisconnections,
+  type NoSpans,
+  normalisedTree,
+  renderTree,
+  type SpanEventRecord,
+  type SpanKindName,
+  type SpanLinkRecord,
+  type SpanRecord,
+  type TreeOptions,
+  type WaitOptions,
+} from '../insight/index.ts';
+export type { FinishedSpan } from './finished-span.ts';
+export { createSpanCollector, type SpanCollector } from './span-collector.ts';
