@@ -96,7 +96,15 @@ describe('what it accepts', () => {
     const target = { traceId: TRACE_ID, spanId: SPAN_ID, traceFlags: TraceFlags.SAMPLED };
     const full = tracer.startSpan('process workspace-jobs', {
       kind: SpanKind.CONSUMER,
-      attributes: { text: 'a', whole: 7, part: 0.5, yes: true, list: ['x', 'y'], negative: -3 },
+      attributes: {
+        text: 'a',
+        whole: 7,
+        large: 3_000_000_000,
+        part: 0.5,
+        yes: true,
+        list: ['x', 'y'],
+        negative: -3,
+      },
       links: [{ context: target, attributes: { 'throughline.link.reason': 'producer' } }],
     });
     full.addEvent('waited', { 'saga.wait_ms': 12 });

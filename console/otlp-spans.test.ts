@@ -50,6 +50,15 @@ test.each([
   expect(micros(read({ ...ids, startTimeUnixNano }).startMs)).toBe(micros(ms));
 });
 
+test('leaves out a span whose own or parent id is invalid, and counts it', () => {
+  const bad = ['cc', 'zz', 5].map((parentSpanId) => ({ ...ids, parentSpanId }));
+  const spans = [...bad, { ...ids, spanId: 'b'.repeat(15) }, { spanId: ids.spanId }];
+  expect(readSpans({ resourceSpans: [{ scopeSpans: [{ spans }] }] })).toEqual({
+    spans: [],
+    rejectedSpans: 5,
+  });
+});
+
 test('takes kinds and status codes as numbers and as names', () => {
   expect(read({ ...ids, kind: 4 }).kind).toBe('PRODUCER');
   expect(read({ ...ids, kind: 'SPAN_KIND_CONSUMER' }).kind).toBe('CONSUMER');

@@ -49,6 +49,16 @@ test('evicts the oldest trace whole, and counts it', () => {
   expect([store.size, store.evictedTraces, store.evictedSpans]).toEqual([2, 1, 2]);
 });
 
+test('forgets what it knew of an evicted trace when that trace begins anew', () => {
+  const store = createSpanStore({ maxSpans: 2 });
+  const kept = span('b', '1', keyed('order-2'));
+  store.add([span('a', '1', { ...keyed('order-1'), ...linkTo(kept) }), kept, kept]);
+  store.add([span('c', '1'), span('a', '2')]);
+  store.add([kept]);
+  expect(store.byOrder('order-1')).toEqual([]);
+  expect(names(store.byOrder('order-2'))).toEqual(['b1']);
+});
+
 test('never keeps more than it may, whatever arrives', () => {
   const spans = fc.array(
     fc

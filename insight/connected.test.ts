@@ -61,6 +61,14 @@ describe('a whole order', () => {
     expect(problems(spans)).toEqual([]);
   });
 
+  test('may have several children of one declared external parent', () => {
+    const children = ['a', 'b'].map((name) =>
+      makeSpan({ name, parentSpanId: 'e'.repeat(16), attributes: { [ORDER_KEY]: ORDER } }),
+    );
+    expect(findDisconnections(children, ORDER, { externalParents: ['e'.repeat(16)] })).toEqual([]);
+    expect(problems(children)).toEqual(['orphan a', 'orphan b', 'island b']);
+  });
+
   test('may be caused by an operation that serves several orders and bears no key', () => {
     const redrive = makeSpan({ name: 'redrive workspace-jobs', traceId: 'a'.repeat(32) });
     const sends = ['order-1', 'order-2'].map((key) =>
@@ -151,6 +159,24 @@ describe('a compensation', () => {
     expect(problems([...spans, ...other])).toContain(`undoes-wrong-step ${name}`);
   });
 
+  test('that undoes a step of another saga of the same order is reported', () => {
+    const spans = changed(good, 'step redeem-card', withAttributes({ 'saga.id': 'saga-1' }));
+    expect(problems(changed(spans, name, withAttributes({ 'saga.id': 'saga-1' })))).toEqual([]);
+    expect(problems(changed(spans, name, withAttributes({ 'saga.id': 'saga-2' })))).toEqual([
+      `undoes-wrong-step ${name}`,
+    ]);
+  });
+
+  test('is known by its attribute too, whatever its name', () => {
+    const spans = changed(good, name, { name: 'process refunds', links: [] });
+    expect(problems(spans)).toEqual(['undoes-missing process refunds']);
+  });
+
+  test('whose trace id attribute does not repeat the link is reported', () => {
+    const change = withAttributes({ 'saga.compensation.original_trace_id': 'f'.repeat(32) });
+    expect(problems(changed(good, name, change))).toEqual([`original-ids-differ ${name}`]);
+  });
+
   test('whose attributes do not repeat the link is reported', () => {
     for (const value of [undefined, 'f'.repeat(16)]) {
       const change = withAttributes({ [SAGA_COMPENSATION_ORIGINAL_SPAN_ID]: value });
@@ -179,6 +205,16 @@ describe('a processed message', () => {
   test('whose send span is missing is reported, as parent and as link', () => {
     expect(problems(without(good, 'send workspace-jobs'))).toContain(`send-missing ${name}`);
     expect(problems(without(late, 'send workspace-jobs'))).toContain(`send-missing ${name}`);
+  });
+
+  test('may have a send span that is declared external', () => {
+    for (const spans of [good, late]) {
+      const gone = named(spans, 'send workspace-jobs');
+      const options = { externalParents: [gone.spanId] };
+      const left = without(spans, gone.name);
+      const kinds = findDisconnections(left, ORDER, options).map(({ kind }) => kind);
+      expect(kinds).not.toContain('send-missing');
+    }
   });
 
   test('that is a new root without a producer link is reported', () => {

@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { type Context, context, type Link, type Span, SpanKind, trace } from '@opentelemetry/api';
+import {
+  type Attributes,
+  type Context,
+  context,
+  type Link,
+  type Span,
+  SpanKind,
+  trace,
+} from '@opentelemetry/api';
 import type { z } from 'zod';
 import type { Job } from '../shared/job/define.ts';
 import { checkPayload, encodeJob } from '../shared/job/envelope.ts';
@@ -104,12 +112,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
     const orderingKey = job.orderingKey?.(checked, orderKey);
     const { attributes } = publishOptions;
     const envelope = encodeJob(job, payload, { jobId, source: options.source, orderKey, attributes });
-    const span = startSendSpan(job, jobId, orderingKey, publishOptions, parent);
+    const bodyBytes = envelope.data.byteLength;
+    const span = startSendSpan(job, { jobId, orderingKey, bodyBytes }, publishOptions, parent);
     try {
       injectContext(envelope.attributes, trace.setSpan(parent, span), options);
-      const message: OutgoingMessage = { ...envelope, ...(orderingKey && { orderingKey }) };
+      const message: OutgoingMessage = orderingKey ? { ...envelope, orderingKey } : envelope;
       checkMessage(message);
-      span.setAttribute(MESSAGING_MESSAGE_BODY_SIZE, message.data.byteLength);
       const messageId = await lanes.add(job.topic, message);
       span.setAttribute(MESSAGING_MESSAGE_ID, messageId);
       countSent(job.topic);
@@ -155,24 +163,24 @@ function sendingContext({ context: given, orderKey }: PublishOptions): Context {
 
 function startSendSpan(
   job: Job,
-  jobId: string,
-  orderingKey: string | undefined,
+  message: { readonly jobId: string; readonly orderingKey: string | undefined; readonly bodyBytes: number },
   options: PublishOptions,
   parent: Context,
 ): Span {
-  const attributes = {
+  const attributes: Attributes = {
     [MESSAGING_SYSTEM]: MESSAGING_SYSTEM_GCP_PUBSUB,
     [MESSAGING_OPERATION_NAME]: 'send',
     [MESSAGING_OPERATION_TYPE]: 'send',
     [MESSAGING_DESTINATION_NAME]: job.topic,
     [JOB_NAME]: job.name,
     [JOB_VERSION]: job.version,
-    [JOB_ID]: jobId,
-    ...(orderingKey && { [MESSAGING_ORDERING_KEY]: orderingKey }),
+    [JOB_ID]: message.jobId,
+    [MESSAGING_MESSAGE_BODY_SIZE]: message.bodyBytes,
   };
+  if (message.orderingKey) attributes[MESSAGING_ORDERING_KEY] = message.orderingKey;
   return tracer().startSpan(
     messagingSpanName('send', job.topic),
-    { kind: SpanKind.PRODUCER, attributes, links: [...(options.links ?? [])] },
+    { kind: SpanKind.PRODUCER, attributes, ...(options.links && { links: [...options.links] }) },
     parent,
   );
 }

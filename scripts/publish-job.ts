@@ -8,6 +8,7 @@ import {
   startTelemetry,
   ThroughlineError,
 } from '../shared/index.ts';
+import { checkEmulator } from './emulator-check.ts';
 
 export interface PublishJobOptions {
   readonly payload: string;
@@ -31,6 +32,7 @@ const TIMEOUT_MS = 10_000;
 export async function publishJob(name: string, options: PublishJobOptions, config: Config): Promise<void> {
   const job = findJob(name, options.version);
   const payload = parsePayload(options.payload);
+  if (config.pubsubEmulatorHost) await checkEmulator(config.pubsubEmulatorHost);
   const telemetry = startTelemetry({ serviceName: 'publish-job', otlpEndpoint: config.otlpEndpoint });
   const connection = await connect({ projectId: config.projectId, emulatorHost: config.pubsubEmulatorHost });
   try {

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readConfig, ThroughlineError } from '../shared/index.ts';
+import { grpcCode } from '../shared/pubsub/grpc-status.ts';
 import { runDemo } from './demo/demo.ts';
 import { publishJob } from './publish-job.ts';
 
@@ -53,9 +54,12 @@ function positiveNumber(text: string): number {
 if (process.argv.length <= 2) program.outputHelp();
 else await program.parseAsync().catch(fail);
 
+/** A mistake of the user's, or a refusal of Pub/Sub's, gets a sentence; what nobody foresaw keeps its stack. */
 function fail(error: unknown): void {
   process.exitCode = 1;
-  // A mistake of the user's gets a sentence; what nobody foresaw keeps its stack.
-  const foreseen = error instanceof ThroughlineError || (error as Error)?.name === 'GcloudEmulatorError';
-  console.error(foreseen ? (error as Error).message : error);
+  const { name, message } = error as Error;
+  if (error instanceof ThroughlineError || name === 'GcloudEmulatorError') console.error(message);
+  // After its retries the client repeats every earlier error behind the last one.
+  else if (grpcCode(error) !== undefined) console.error(`Pub/Sub: ${message.split(' : Previous errors')[0]}`);
+  else console.error(error);
 }

@@ -9,6 +9,7 @@ export { type BatchSinkOptions, createBatchSink } from './pubsub/batch-sink.ts';
 export { type ClientSourceOptions, createClientSource } from './pubsub/client-source.ts';
 export {
   type ConnectOptions,
+  CredentialsMissingError,
   connect,
   ProjectUnknownError,
   type PubSubConnection,

@@ -1,6 +1,7 @@
 import type { SpanContext, TraceFlags } from '@opentelemetry/api';
 import { chosenIdsAreUsed, deriveIds, type SpanIds } from '../shared/trace/span-ids.ts';
 import type { Delivery } from './delivery.ts';
+import { RecentMap } from './recent-map.ts';
 
 /**
  * The process spans of a message's attempts, known without storage.
@@ -19,11 +20,11 @@ export interface Attempts {
   remember(delivery: Delivery, span: SpanContext): void;
 }
 
-/** Messages whose last attempt is kept in mind; the oldest is forgotten first. */
+/** Messages whose last attempt is kept in mind; older ones are forgotten. */
 const REMEMBERED = 10_000;
 
 export function createAttempts(): Attempts {
-  const last = new Map<string, SpanContext>();
+  const last = new RecentMap<string, SpanContext>(REMEMBERED);
   return {
     idsFor(delivery) {
       return isCounted(delivery)
@@ -39,15 +40,7 @@ export function createAttempts(): Attempts {
       const { spanId } = deriveIds(seed(delivery, deliveryNumber(delivery) - 1, 1));
       return { traceId, spanId, traceFlags, isRemote: true };
     },
-    remember({ message }, span) {
-      last.delete(message.id);
-      last.set(message.id, span);
-      if (last.size <= REMEMBERED) return;
-      for (const oldest of last.keys()) {
-        last.delete(oldest);
-        break;
-      }
-    },
+    remember: ({ message }, span) => last.set(message.id, span),
   };
 }
 

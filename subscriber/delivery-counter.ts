@@ -1,6 +1,7 @@
 import type { IncomingMessage } from '../shared/pubsub/message-source.ts';
+import { RecentMap } from './recent-map.ts';
 
-/** Messages whose deliveries are counted here; the oldest is forgotten first. */
+/** Messages whose deliveries are counted here; older ones are forgotten. */
 const REMEMBERED = 10_000;
 
 /**
@@ -8,16 +9,11 @@ const REMEMBERED = 10_000;
  * policy; else how often this process has seen the message.
  */
 export function createDeliveryCounter(): (message: IncomingMessage) => number {
-  const seen = new Map<string, number>();
+  const seen = new RecentMap<string, number>(REMEMBERED);
   return ({ id, deliveryAttempt }) => {
     if (deliveryAttempt !== undefined) return deliveryAttempt;
     const number = (seen.get(id) ?? 0) + 1;
-    seen.delete(id);
     seen.set(id, number);
-    if (seen.size > REMEMBERED) {
-      const [oldest] = seen.keys();
-      if (oldest !== undefined) seen.delete(oldest);
-    }
     return number;
   };
 }

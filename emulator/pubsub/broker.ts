@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 import { deadLetterBytes } from './dead-letter.ts';
-import { Message, stampMessage } from './message.ts';
+import { encodePublishTime, Message, stampMessage } from './message.ts';
 import { DELETED_TOPIC } from './names.ts';
 import type { Draft } from './publish-request.ts';
 import { alreadyExists, notFound, unavailable } from './status.ts';
@@ -99,11 +99,12 @@ export class Broker {
   publish(topicName: string, drafts: readonly Draft[]): string[] {
     const { subscriptions } = this.#topic(topicName);
     const publishedAtMs = this.#clock.nowMs();
+    const time = encodePublishTime(publishedAtMs);
     return drafts.map(({ bytes, orderingKey }) => {
-      const stamp = { id: String(this.#nextMessageId++), publishedAtMs };
-      const message = new Message(stampMessage(bytes, stamp), orderingKey, stamp);
+      const id = String(this.#nextMessageId++);
+      const message = new Message(stampMessage(bytes, id, time), orderingKey, { id, publishedAtMs });
       for (const subscription of subscriptions) subscription.add(message);
-      return stamp.id;
+      return id;
     });
   }
 

@@ -28,13 +28,13 @@ export function tooLarge(what: string, given: number, maximum: number): StatusEr
   );
 }
 
-export function checkAttribute(key: Buffer, value: Buffer): void {
+export function checkAttribute(key: Buffer, valueBytes: number): void {
   if (key.length === 0) throw invalidArgument('One of the attributes in the request has an empty key.');
   if (key.length > MAX_ATTRIBUTE_KEY_BYTES)
     throw tooLong({ key: '', part: 'key', length: key.length, maximum: MAX_ATTRIBUTE_KEY_BYTES });
-  if (value.length > MAX_ATTRIBUTE_VALUE_BYTES) {
+  if (valueBytes > MAX_ATTRIBUTE_VALUE_BYTES) {
     const name = key.toString();
-    throw tooLong({ key: name, part: 'value', length: value.length, maximum: MAX_ATTRIBUTE_VALUE_BYTES });
+    throw tooLong({ key: name, part: 'value', length: valueBytes, maximum: MAX_ATTRIBUTE_VALUE_BYTES });
   }
   if (startsWithGoog(key) && !KEYS_OF_GOOGLES_CLIENT.has(key.toString()))
     throw invalidArgument(`The attribute key "${key.toString()}" must not start with "goog".`);

@@ -15,6 +15,8 @@ const MESSAGE_ID = 3;
 const PUBLISH_TIME = 4;
 const ORDERING_KEY = 5;
 
+const EMPTY: Buffer = Buffer.alloc(0);
+
 /** What the server adds to a message. */
 export interface Stamp {
   readonly id: string;
@@ -55,11 +57,11 @@ export function checkMessage(bytes: Buffer): string {
   let attributes = 0;
   let orderingKey: Buffer | undefined;
   while (reader.next()) {
-    if (reader.field === DATA) dataBytes = reader.value.length;
+    if (reader.field === DATA) dataBytes = reader.length;
     else if (reader.field === ORDERING_KEY) orderingKey = reader.value;
     else if (reader.field === ATTRIBUTES) {
       attributes++;
-      checkAttribute(...readEntry(reader.value));
+      checkEntry(reader.nested);
     }
   }
   if (dataBytes === 0 && attributes === 0)
@@ -73,14 +75,17 @@ export function checkMessage(bytes: Buffer): string {
 
 /**
  * Puts the server's id and time behind the publisher's bytes. In protocol buffers the last value of a field counts,
- * so they also replace whatever the publisher wrote there.
+ * so they also replace whatever the publisher wrote there. `time` comes from `encodePublishTime`, once a request.
  */
-export function stampMessage(bytes: Buffer, stamp: Stamp): Buffer {
-  const seconds = Math.floor(stamp.publishedAtMs / 1000);
-  const nanos = Math.floor((stamp.publishedAtMs - seconds * 1000) * 1e6);
+export function stampMessage(bytes: Buffer, messageId: string, time: Buffer): Buffer {
+  return Buffer.concat([bytes, delimitedField(MESSAGE_ID, messageId), time]);
+}
+
+export function encodePublishTime(atMs: number): Buffer {
+  const seconds = Math.floor(atMs / 1000);
+  const nanos = Math.floor((atMs - seconds * 1000) * 1e6);
   // Nanos are written even when 0: a repeated submessage is merged field by field, not replaced.
-  const time = Buffer.concat([varintField(1, seconds), varintField(2, nanos)]);
-  return Buffer.concat([bytes, delimitedField(MESSAGE_ID, stamp.id), delimitedField(PUBLISH_TIME, time)]);
+  return delimitedField(PUBLISH_TIME, Buffer.concat([varintField(1, seconds), varintField(2, nanos)]));
 }
 
 /** Adds attributes to an encoded message; one that is there already is replaced, as the last entry of a map counts. */
@@ -96,21 +101,23 @@ function readAttributes(bytes: Buffer): Map<string, string> {
   const reader = new WireReader(bytes);
   while (reader.next()) {
     if (reader.field !== ATTRIBUTES) continue;
-    const [key, value] = readEntry(reader.value);
-    attributes.set(key.toString(), value.toString());
+    let key = '';
+    let value = '';
+    for (const entry = reader.nested; entry.next(); ) {
+      if (entry.field === 1) key = entry.value.toString();
+      else if (entry.field === 2) value = entry.value.toString();
+    }
+    attributes.set(key, value);
   }
   return attributes;
 }
 
-function readEntry(bytes: Buffer): [key: Buffer, value: Buffer] {
-  const reader = new WireReader(bytes);
+function checkEntry(entry: WireReader): void {
   let key = EMPTY;
-  let value = EMPTY;
-  while (reader.next()) {
-    if (reader.field === 1) key = reader.value;
-    else if (reader.field === 2) value = reader.value;
+  let valueBytes = 0;
+  while (entry.next()) {
+    if (entry.field === 1) key = entry.value;
+    else if (entry.field === 2) valueBytes = entry.length;
   }
-  return [key, value];
+  checkAttribute(key, valueBytes);
 }
-
-const EMPTY: Buffer = Buffer.alloc(0);

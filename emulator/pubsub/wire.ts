@@ -3,37 +3,49 @@
 import { invalidArgument } from './status.ts';
 
 export const VARINT = 0;
-export const FIXED64 = 1;
+const FIXED64 = 1;
 export const DELIMITED = 2;
-export const FIXED32 = 5;
+const FIXED32 = 5;
 
 /** Walks the fields of one encoded message: `while (reader.next()) { reader.field … }`. */
 export class WireReader {
   readonly #bytes: Buffer;
-  #position = 0;
+  readonly #end: number;
+  #position: number;
+  #start = 0;
   field = 0;
-  /** The field's content: its bytes if it is length-delimited, else empty. A view, not a copy. */
-  value: Buffer;
+  /** Of the field's content in bytes: 0 unless it is length-delimited. */
+  length = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, start = 0, end: number = bytes.length) {
     this.#bytes = bytes;
-    this.value = bytes;
+    this.#position = start;
+    this.#end = end;
+  }
+
+  /** The field's content. A view, not a copy; made when asked for, since most fields are only measured. */
+  get value(): Buffer {
+    return this.#bytes.subarray(this.#start, this.#start + this.length);
+  }
+
+  /** A reader of the message that the field holds. */
+  get nested(): WireReader {
+    return new WireReader(this.#bytes, this.#start, this.#start + this.length);
   }
 
   next(): boolean {
-    if (this.#position >= this.#bytes.length) return false;
+    if (this.#position >= this.#end) return false;
     const tag = this.#varint();
     this.field = tag >>> 3;
     const wireType = tag & 7;
-    const length = wireType === DELIMITED ? this.#varint() : 0;
-    const start = this.#position;
+    this.length = wireType === DELIMITED ? this.#varint() : 0;
+    this.#start = this.#position;
     if (wireType === VARINT) this.#varint();
     else if (wireType === FIXED64) this.#position += 8;
     else if (wireType === FIXED32) this.#position += 4;
-    else if (wireType === DELIMITED) this.#position += length;
+    else if (wireType === DELIMITED) this.#position += this.length;
     else throw malformed();
-    if (this.#position > this.#bytes.length) throw malformed();
-    this.value = this.#bytes.subarray(start, start + length);
+    if (this.#position > this.#end) throw malformed();
     return true;
   }
 
@@ -75,11 +87,13 @@ export function varintField(field: number, value: number): Buffer {
 }
 
 export function delimitedField(field: number, content: string | Buffer): Buffer {
-  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-  const head = Buffer.allocUnsafe(1 + varintLength(bytes.length));
-  head[0] = (field << 3) | DELIMITED;
-  writeVarint(head, bytes.length, 1);
-  return Buffer.concat([head, bytes]);
+  const length = typeof content === 'string' ? Buffer.byteLength(content) : content.length;
+  const bytes = Buffer.allocUnsafe(1 + varintLength(length) + length);
+  bytes[0] = (field << 3) | DELIMITED;
+  const start = writeVarint(bytes, length, 1);
+  if (typeof content === 'string') bytes.write(content, start);
+  else content.copy(bytes, start);
+  return bytes;
 }
 
 function malformed() {

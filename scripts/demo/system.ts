@@ -7,6 +7,7 @@ import { topology } from '../../orders/contract.ts';
 import { createPartners, type Partners } from '../../orders/partners/partner-client.ts';
 import { createPublisher, type Publisher } from '../../publisher/index.ts';
 import { applyTopology, type Config, connect, createBatchSink, startTelemetry } from '../../shared/index.ts';
+import { checkEmulator } from '../emulator-check.ts';
 import { startWorkerProcess, type WorkerProcess } from './worker-process.ts';
 
 /** Everything that the demo runs: emulator, partners, trace store, the order service's side, and a worker process. */
@@ -90,7 +91,7 @@ function startReceiver(
     onSpans: (spans) => store.add(spans),
     ...(config.otlpEndpoint && { forwardTo: config.otlpEndpoint }),
     onForwardError: (error) =>
-      onNotice(`spans could not be sent on to ${config.otlpEndpoint}: ${error.message}`),
+      onNotice(`spans could not be sent on to ${config.otlpEndpoint}: ${String(error)}`),
   });
 }
 
@@ -99,8 +100,10 @@ async function startPubSub(
   wanted: EmulatorKind | undefined,
   stops: (() => Promise<unknown>)[],
 ): Promise<DemoSystem['emulator']> {
-  if (wanted === undefined && config.pubsubEmulatorHost)
+  if (wanted === undefined && config.pubsubEmulatorHost) {
+    await checkEmulator(config.pubsubEmulatorHost);
     return { kind: 'yours', host: config.pubsubEmulatorHost };
+  }
   const kind = wanted ?? 'embedded';
   const emulator = kind === 'gcloud' ? await startGcloudEmulator(config) : await startEmulator();
   stops.push(emulator.close);

@@ -71,18 +71,32 @@ export interface Envelope {
 
 /** Errors: AttributeConflictError. The payload was checked before (`checkPayload`). */
 export function encodeJob(job: Job, payload: unknown, fields: EnvelopeFields): Envelope {
-  const attributes: Record<string, string> = { ...fields.attributes };
-  for (const key of Object.keys(attributes)) {
-    if (OWN_ATTRIBUTES.has(key)) throw new AttributeConflictError(key);
-  }
-  attributes[CE_SPECVERSION] = '1.0';
-  attributes[CE_ID] = fields.jobId;
-  attributes[CE_TYPE] = job.type;
-  attributes[CE_SOURCE] = fields.source;
-  attributes[CE_TIME] = new Date().toISOString();
-  attributes[CONTENT_TYPE] = JSON_CONTENT;
+  // A literal, and in this order: an object that grows key by key costs several times as much.
+  const attributes: Record<string, string> = {
+    [CE_SPECVERSION]: '1.0',
+    [CE_ID]: fields.jobId,
+    [CE_TYPE]: job.type,
+    [CE_SOURCE]: fields.source,
+    [CE_TIME]: rfc3339Now(),
+    [CONTENT_TYPE]: JSON_CONTENT,
+  };
   if (fields.orderKey !== undefined) attributes[CE_SUBJECT] = fields.orderKey;
+  for (const [key, value] of Object.entries(fields.attributes ?? NO_ATTRIBUTES)) {
+    if (OWN_ATTRIBUTES.has(key)) throw new AttributeConflictError(key);
+    attributes[key] = value;
+  }
   return { data: Buffer.from(JSON.stringify(payload)), attributes };
+}
+
+const NO_ATTRIBUTES: Readonly<Record<string, string>> = {};
+
+let lastTime = { ms: 0, text: '' };
+
+/** Thousands of messages share a millisecond, and formatting it is not free. */
+function rfc3339Now(): string {
+  const ms = Date.now();
+  if (ms !== lastTime.ms) lastTime = { ms, text: new Date(ms).toISOString() };
+  return lastTime.text;
 }
 
 /** What the attributes alone tell; absent fields are undefined, nothing is thrown. */

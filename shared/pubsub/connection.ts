@@ -33,13 +33,27 @@ export class ProjectUnknownError extends ThroughlineError {
   }
 }
 
-/** Errors: ProjectUnknownError. No connection is made before the first call. */
+/** Real Pub/Sub was asked for, and there is nothing to show it. */
+export class CredentialsMissingError extends ThroughlineError {
+  override readonly name = 'CredentialsMissingError';
+  readonly code = 'CREDENTIALS_MISSING';
+
+  constructor(options?: ErrorOptions) {
+    super(
+      'no credentials for Google Cloud: run "gcloud auth application-default login", or set PUBSUB_EMULATOR_HOST to work against an emulator',
+      options,
+    );
+  }
+}
+
+/** Errors: ProjectUnknownError, CredentialsMissingError. Nothing is sent to Pub/Sub before the first call. */
 export async function connect(options: ConnectOptions = {}): Promise<PubSubConnection> {
   const pubsub = new PubSub(clientOptions(options));
   const config = await pubsub.getClientConfig().catch((cause) => {
     throw new ProjectUnknownError({ cause });
   });
   if (!config.projectId) throw new ProjectUnknownError();
+  if (!options.emulatorHost) await checkCredentials(pubsub);
   // The hand-written client documents this hand-over; only the two types disagree about undefined.
   const generated = config as ConstructorParameters<typeof v1.PublisherClient>[0];
   const publisher = new v1.PublisherClient(generated);
@@ -58,6 +72,13 @@ export async function connect(options: ConnectOptions = {}): Promise<PubSubConne
       return closed;
     },
   };
+}
+
+/** Asked for here, because the generated clients let a failure at their first call end the process. */
+async function checkCredentials(pubsub: PubSub): Promise<void> {
+  await pubsub.auth.getClient().catch((cause) => {
+    throw new CredentialsMissingError({ cause });
+  });
 }
 
 function clientOptions({ projectId, emulatorHost }: ConnectOptions): ConstructorParameters<typeof PubSub>[0] {

@@ -43,7 +43,7 @@ export function openPullStream(connection: PubSubConnection, options: PullStream
     if (!ROUTINE_ENDS.has(status.code)) options.onError(streamError(options.subscription, status));
     const delay = Math.min(MAX_RECONNECT_MS, MIN_RECONNECT_MS * 2 ** Math.min(failures, 10));
     failures += 1;
-    reconnectTimer = setTimeout(() => void open(), delay * (0.5 + Math.random() / 2));
+    reconnectTimer = setTimeout(openOrReport, delay * (0.5 + Math.random() / 2));
   };
 
   const open = async () => {
@@ -60,8 +60,12 @@ export function openPullStream(connection: PubSubConnection, options: PullStream
     opened.write(firstRequest(options));
   };
 
+  const openOrReport = () => {
+    open().catch(options.onError);
+  };
+
   const keepAlive = setInterval(() => stream?.write({}), KEEP_ALIVE_MS);
-  void open().catch(options.onError);
+  openOrReport();
   return {
     close() {
       closed = true;

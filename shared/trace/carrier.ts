@@ -11,6 +11,7 @@ import {
 import { z } from 'zod';
 import { allowedBaggage } from './order-key.ts';
 import { DEFAULT_BAGGAGE_KEYS } from './semconv.ts';
+import { withKnownFlags } from './trace-flags.ts';
 
 /**
  * A trace context as plain strings, as the configured propagator writes it: `{ traceparent, tracestate?, baggage? }`
@@ -45,7 +46,7 @@ export function captureCarrier(from: Context = context.active(), options: Baggag
   const carrier: Record<string, string> = {};
   const baggage = allowedBaggage(propagation.getBaggage(from), options.baggageKeys ?? DEFAULT_BAGGAGE_KEYS);
   const crossing = baggage ? propagation.setBaggage(from, baggage) : propagation.deleteBaggage(from);
-  propagation.inject(crossing, carrier, setter);
+  propagation.inject(withKnownFlags(crossing), carrier, setter);
   return carrier;
 }
 
@@ -62,8 +63,9 @@ export function restoreCarrier(
   if (typeof carrier !== 'object' || carrier === null) return base;
   const restored = propagation.extract(base, carrier, getter);
   const baggage = propagation.getBaggage(restored);
-  if (!baggage || baggage === propagation.getBaggage(base)) return restored;
-  const allowed = allowedBaggage(baggage, options.baggageKeys ?? DEFAULT_BAGGAGE_KEYS);
+  const own = propagation.getBaggage(base);
+  if (!baggage || baggage === own) return restored;
+  const allowed = allowedBaggage(baggage, options.baggageKeys ?? DEFAULT_BAGGAGE_KEYS) ?? own;
   return allowed ? propagation.setBaggage(restored, allowed) : propagation.deleteBaggage(restored);
 }
 

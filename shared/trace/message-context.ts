@@ -1,6 +1,8 @@
 import {
   type Baggage,
   type Context,
+  diag,
+  isSpanContextValid,
   propagation,
   ROOT_CONTEXT,
   type SpanContext,
@@ -12,6 +14,7 @@ import { MAX_ATTRIBUTE_VALUE_BYTES, MAX_ATTRIBUTES } from '../pubsub/limits.ts';
 import { count } from './meters.ts';
 import { allowedBaggage } from './order-key.ts';
 import { DEFAULT_BAGGAGE_KEYS } from './semconv.ts';
+import { withKnownFlags } from './trace-flags.ts';
 
 /**
  * Trace context in and out of a Pub/Sub message's attributes, through whatever propagator is configured.
@@ -30,7 +33,7 @@ const GOOGLE_CLIENT_PREFIX = 'googclient_';
 /** Headers of Google's form that are written with `interop: 'google'`; its receivers read no baggage. */
 const GOOGLE_CLIENT_HEADERS = ['traceparent', 'tracestate'] as const;
 /** Dropped in this order when there is no room. */
-const DROPPED_FIRST = ['baggage', 'tracestate'] as const;
+const DROPPED_FIRST = ['baggage', 'tracestate', `${GOOGLE_CLIENT_PREFIX}traceparent`] as const;
 
 const setter: TextMapSetter<Attributes> = {
   set: (attributes, key, value) => {
@@ -59,8 +62,9 @@ export interface InjectOptions {
 export function injectContext(attributes: Attributes, from: Context, options: InjectOptions = {}): void {
   const headers: Attributes = {};
   const baggage = allowedBaggage(propagation.getBaggage(from), options.baggageKeys ?? DEFAULT_BAGGAGE_KEYS);
-  propagation.inject(withBaggage(from, baggage), headers, setter);
-  shortenBaggage(headers, from, baggage);
+  const written = withKnownFlags(from);
+  inject(withBaggage(written, baggage), headers);
+  shortenBaggage(headers, written, baggage);
   if (byteLength(headers['tracestate']) > MAX_ATTRIBUTE_VALUE_BYTES) drop(headers, 'tracestate');
   if (options.interop === 'google') copyForGoogleClients(headers);
   makeRoom(headers, MAX_ATTRIBUTES - Object.keys(attributes).length);
@@ -75,7 +79,31 @@ function shortenBaggage(headers: Attributes, from: Context, baggage: Baggage | u
     remaining = last === undefined ? undefined : remaining.removeEntry(last);
     count('throughline.context.dropped', { part: 'baggage' });
     delete headers['baggage'];
-    propagation.inject(withBaggage(from, remaining), headers, setter);
+    inject(withBaggage(from, remaining), headers);
+  }
+}
+
+/** A propagator that throws costs its headers, never the message. */
+function inject(from: Context, headers: Attributes): void {
+  try {
+    propagation.inject(from, headers, setter);
+  } catch (error) {
+    diag.error(`the propagator failed to write: ${String(error)}`);
+  }
+}
+
+function extract(
+  attributes: Readonly<Attributes>,
+  from: TextMapGetter<Readonly<Attributes>>,
+): { context: Context; span: SpanContext | undefined } {
+  try {
+    const extracted = propagation.extract(ROOT_CONTEXT, attributes, from);
+    const span = trace.getSpanContext(extracted);
+    if (!span || isSpanContextValid(span)) return { context: extracted, span };
+    return { context: trace.deleteSpan(extracted), span: undefined };
+  } catch (error) {
+    diag.error(`the propagator failed to read: ${String(error)}`);
+    return { context: ROOT_CONTEXT, span: undefined };
   }
 }
 
@@ -101,6 +129,7 @@ function drop(headers: Attributes, name: string): void {
 }
 
 function withBaggage(from: Context, baggage: Baggage | undefined): Context {
+  if (propagation.getBaggage(from) === baggage) return from;
   return baggage ? propagation.setBaggage(from, baggage) : propagation.deleteBaggage(from);
 }
 
@@ -122,14 +151,13 @@ export function extractContext(
   attributes: Readonly<Attributes>,
   options: { readonly baggageKeys?: readonly string[] } = {},
 ): MessageContext {
-  const extracted = propagation.extract(ROOT_CONTEXT, attributes, getter);
+  const { context: extracted, span: own } = extract(attributes, getter);
   const keys = options.baggageKeys ?? DEFAULT_BAGGAGE_KEYS;
   const base = withBaggage(extracted, allowedBaggage(propagation.getBaggage(extracted), keys));
-  const own = trace.getSpanContext(base);
   const google = readGoogleClient(attributes);
   if (!own) countMalformed(attributes, 'traceparent');
   if (own) {
-    const differs = google !== undefined && google.spanId !== own.spanId;
+    const differs = google?.spanId !== own.spanId || google.traceId !== own.traceId;
     return { context: base, parent: own, source: 'own', googleClient: differs ? google : undefined };
   }
   if (google) {
@@ -142,11 +170,13 @@ export function extractContext(
 function readGoogleClient(attributes: Readonly<Attributes>): SpanContext | undefined {
   const name = `${GOOGLE_CLIENT_PREFIX}traceparent`;
   if (!Object.hasOwn(attributes, name)) return undefined;
-  const google = trace.getSpanContext(propagation.extract(ROOT_CONTEXT, attributes, googleClientGetter));
+  const { span: google } = extract(attributes, googleClientGetter);
   if (!google) countMalformed(attributes, name);
   return google;
 }
 
 function countMalformed(attributes: Readonly<Attributes>, attribute: string): void {
-  if (Object.hasOwn(attributes, attribute)) count('throughline.context.malformed', { attribute });
+  // Under another propagator than W3C's the header was not looked at.
+  if (!Object.hasOwn(attributes, attribute) || !propagation.fields().includes('traceparent')) return;
+  count('throughline.context.malformed', { attribute });
 }

@@ -14,9 +14,7 @@ export const timeout: Middleware = (next) => (delivery, signal) => {
   const timeoutMs = delivery.registration?.job.timeoutMs;
   if (timeoutMs === undefined) return next(delivery, signal);
   const own = new AbortController();
-  const abort = () => own.abort(signal.reason);
-  if (signal.aborted) abort();
-  else signal.addEventListener('abort', abort, { once: true });
+  const unfollow = follow(signal, own);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       const error = timedOut(delivery, timeoutMs);
@@ -30,12 +28,31 @@ export const timeout: Middleware = (next) => (delivery, signal) => {
     }, timeoutMs);
     const finished = () => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', abort);
+      unfollow();
     };
-    const running = next(delivery, own.signal).finally(finished);
+    const running = next(delivery, own.signal);
+    running.then(finished, finished);
     running.then(resolve, reject);
   });
 };
+
+/** The controllers that follow a signal. A worker has one signal and many handlers: one listener serves them all. */
+const followers = new WeakMap<AbortSignal, Set<AbortController>>();
+
+function follow(signal: AbortSignal, controller: AbortController): () => void {
+  if (signal.aborted) controller.abort(signal.reason);
+  let set = followers.get(signal);
+  if (!set) {
+    const created = new Set<AbortController>();
+    signal.addEventListener('abort', () => {
+      for (const follower of created) follower.abort(signal.reason);
+    });
+    followers.set(signal, created);
+    set = created;
+  }
+  const joined = set.add(controller);
+  return () => joined.delete(controller);
+}
 
 function timedOut(delivery: Delivery, timeoutMs: number): HandlerTimeoutError {
   return new HandlerTimeoutError(delivery.jobType ?? 'this job', timeoutMs);

@@ -28,6 +28,8 @@ export function deadLetters(context: Context): void {
     const { topic, subscription, dead } = await newDeadLettering(f);
     const [id] = await f.publish(topic, { data: Buffer.from('poison'), attributes: { kept: 'yes' } });
     expect(await useUpAttempts(f, subscription)).toEqual([1, 2, 3, 4, 5]);
+    // The gcloud emulator forwards only when it would deliver again.
+    expect(await f.pullNow(subscription)).toEqual([]);
     const [forwarded] = await f.pull(dead, 1);
     expect(textsOf([forwarded ?? {}])).toEqual(['poison']);
     expect(forwarded?.message?.messageId).not.toBe(id);
@@ -38,7 +40,6 @@ export function deadLetters(context: Context): void {
       CloudPubSubDeadLetterSourceSubscriptionProject: 'conformance',
       CloudPubSubDeadLetterSourceTopicPublishTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
     });
-    expect(await f.pullNow(subscription)).toEqual([]);
   });
 
   it(

@@ -17,16 +17,20 @@ export function exactlyOnceDelivery(context: Context): void {
     expect(response?.subscriptionProperties?.exactlyOnceDeliveryEnabled).toBe(true);
   });
 
-  it('confirms acknowledgements on the stream', async (f) => {
-    const { topic, subscription } = await f.newPair(exactlyOnce);
-    const stream = f.stream(subscription);
-    await f.publish(topic, 'x');
-    const [received] = await stream.received(1);
-    stream.acknowledge(received ?? {});
-    const confirmed = () => stream.responses.flatMap((r) => r.acknowledgeConfirmation?.ackIds ?? []);
-    await stream.until(() => confirmed().length > 0);
-    expect(confirmed()).toEqual([received?.ackId]);
-  });
+  it(
+    'confirms acknowledgements on the stream',
+    async (f) => {
+      const { topic, subscription } = await f.newPair(exactlyOnce);
+      const stream = f.stream(subscription);
+      await f.publish(topic, 'x');
+      const [received] = await stream.received(1);
+      stream.acknowledge(received ?? {});
+      const confirmed = () => stream.responses.flatMap((r) => r.acknowledgeConfirmation?.ackIds ?? []);
+      await stream.until(() => confirmed().length > 0);
+      expect(confirmed()).toEqual([received?.ackId]);
+    },
+    'exactlyOnceConfirmations',
+  );
 
   it(
     'refuses to acknowledge a delivery that has ended, and says so for the ack id',

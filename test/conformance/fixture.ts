@@ -1,12 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { type ClientConfig, type Message, PubSub, type protos, v1 } from '@google-cloud/pubsub';
+import { type ClientConfig, PubSub, type protos, v1 } from '@google-cloud/pubsub';
 import { credentials } from '@grpc/grpc-js';
 import { RawStream } from './raw-stream.ts';
 import type { RunningTarget, Target } from './target.ts';
 
-type V1 = typeof protos.google.pubsub.v1;
-export type SubscriptionFields = Partial<InstanceType<V1['Subscription']>> &
-  protos.google.pubsub.v1.ISubscription;
 export type Received = protos.google.pubsub.v1.IReceivedMessage;
 export type Draft = protos.google.pubsub.v1.IPubsubMessage;
 
@@ -107,6 +104,12 @@ export class Fixture {
     return stream;
   }
 
+  /** Cancels the stream; the call that follows on the same connection is answered after the server has noticed. */
+  async hangUp(stream: RawStream, subscription: string): Promise<void> {
+    stream.cancel();
+    await this.subscriber.getSubscription({ subscription });
+  }
+
   async close(): Promise<void> {
     for (const stream of this.#streams) stream.cancel();
     await Promise.all([this.client.close(), this.publisher.close(), this.subscriber.close()]);
@@ -118,10 +121,8 @@ export function ackIdOf(received: Received): string {
   return received.ackId ?? '';
 }
 
-export function textOf(received: Received | Message | undefined): string {
-  const data =
-    received && ('ackId' in received && 'message' in received ? received.message?.data : undefined);
-  return Buffer.from(data ?? '').toString();
+export function textOf(received: Received | undefined): string {
+  return Buffer.from(received?.message?.data ?? '').toString();
 }
 
 export function textsOf(received: readonly Received[]): string[] {

@@ -7,6 +7,9 @@ const config = readConfig();
 
 /** As seen with version 0.8.20. */
 const missing = {
+  ackDeadlineMaximum: 'the gcloud emulator takes deadlines above 600 s for messages',
+  backoffFromFirstFailure: 'the gcloud emulator does not wait after the first failure',
+  exactlyOnceConfirmations: 'the gcloud emulator sends confirmations without ack ids',
   ackDeadlineMinimum: 'the gcloud emulator takes ack deadlines below 10 s',
   deadLetterOrdering: 'the gcloud emulator crashes when it dead-letters a message with an ordering key',
   deadLetterTopicOptional: 'the gcloud emulator was not seen to survive the loss of a dead-letter topic',
@@ -14,7 +17,7 @@ const missing = {
   exactlyOnceErrors: 'the gcloud emulator accepts expired ack ids',
   filters: 'the gcloud emulator stores filters and ignores them',
   firstRequestOnly: 'the gcloud emulator takes a protocol version at any time',
-  flowControl: 'the gcloud emulator does not go on when an acknowledgement makes room',
+  flowControl: 'the gcloud emulator sends more than the most outstanding messages',
   keepAlive: 'the gcloud emulator does not answer empty requests',
   labelUpdates: 'the gcloud emulator cannot update labels',
   limits: 'the gcloud emulator does not enforce the limits of messages',

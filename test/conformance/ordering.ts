@@ -65,7 +65,7 @@ export function ordering(context: Context): void {
     await f.publish(topic, ...keyed('k', 'a'));
     const [a] = await first.received(1);
     await f.acknowledge(subscription, a ?? {});
-    first.cancel();
+    await f.hangUp(first, subscription);
     const second = f.stream(subscription);
     await f.publish(topic, ...keyed('k', 'b'));
     expect(textsOf(await second.received(1))).toEqual(['b']);

@@ -6,14 +6,16 @@ type Request = protos.google.pubsub.v1.IStreamingPullRequest;
 type Response = protos.google.pubsub.v1.IStreamingPullResponse;
 type Received = protos.google.pubsub.v1.IReceivedMessage;
 
+type CancellableDuplex = Duplex & { cancel(): void };
+
 /** One streaming pull at the level of requests and responses, which can be awaited. */
 export class RawStream {
   readonly responses: Response[] = [];
-  readonly #duplex: Duplex;
+  readonly #duplex: CancellableDuplex;
   readonly #events = new EventEmitter();
   error: (Error & { code?: number }) | undefined;
 
-  constructor(duplex: Duplex) {
+  constructor(duplex: CancellableDuplex) {
     this.#duplex = duplex;
     duplex.on('data', (response: Response) => {
       this.responses.push(response);
@@ -72,7 +74,6 @@ export class RawStream {
   }
 
   cancel(): void {
-    this.#duplex.on('error', () => {});
-    this.#duplex.destroy();
+    this.#duplex.cancel();
   }
 }

@@ -24,7 +24,7 @@ export function streaming(context: Context): void {
     if (!first || !second) throw new Error('two messages were expected');
     stream.acknowledge(first);
     await f.acknowledge(subscription, second);
-    stream.cancel();
+    await f.hangUp(stream, subscription);
     await f.publish(topic, 'c');
     expect(textsOf(await f.pull(subscription, 1))).toEqual(['c']);
   });

@@ -1,9 +1,12 @@
 /** What not every implementation of Pub/Sub does as documented. What is not listed here is expected of all. */
 export type Capability =
+  | 'ackDeadlineMaximum'
   | 'ackDeadlineMinimum'
+  | 'backoffFromFirstFailure'
   | 'deadLetterOrdering'
   | 'deadLetterTopicOptional'
   | 'errorTexts'
+  | 'exactlyOnceConfirmations'
   | 'exactlyOnceErrors'
   | 'filters'
   | 'firstRequestOnly'

@@ -1,0 +1,23 @@
+import { MetricReader } from '@opentelemetry/sdk-metrics';
+
+/** Reads counters when asked. */
+class OnDemandReader extends MetricReader {
+  protected override async onForceFlush(): Promise<void> {}
+  protected override async onShutdown(): Promise<void> {}
+}
+
+export function createCounterReader() {
+  const reader = new OnDemandReader();
+  const sum = async (name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> => {
+    const { resourceMetrics } = await reader.collect();
+    const metric = resourceMetrics.scopeMetrics
+      .flatMap((scope) => scope.metrics)
+      .find(({ descriptor }) => descriptor.name === name);
+    const fits = (attributes: Readonly<Record<string, unknown>>) =>
+      Object.entries(labels).every(([key, value]) => attributes[key] === value);
+    return (metric?.dataPoints ?? [])
+      .filter(({ attributes }) => fits(attributes))
+      .reduce((total, { value }) => total + Number(value), 0);
+  };
+  return { reader, sum };
+}
