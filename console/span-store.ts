@@ -1,11 +1,5 @@
-import {
-  type Arrivals,
-  createArrivals,
-  type Nothing,
-  normalisedTree,
-  type SpanRecord,
-  type WaitOptions,
-} from '../insight/index.ts';
+import { normalisedTree, type SpanRecord } from '../insight/index.ts';
+import { type Arrivals, createArrivals, type Nothing, type WaitOptions } from '../shared/trace/arrivals.ts';
 import { ORDER_KEY } from '../shared/trace/semconv.ts';
 
 /**

@@ -1,9 +1,6 @@
-import { JOB_ID } from '../shared/trace/semconv.ts';
+import { CONTEXT_SOURCE, JOB_ID } from '../shared/trace/semconv.ts';
 import { type BrokenSpan, broken, describeSpan } from './disconnection.ts';
 import type { SpanNode } from './trace-graph.ts';
-
-/** Where a message's trace context came from; `none` when the message carried no usable one. */
-const CONTEXT_SOURCE = 'throughline.context.source';
 
 /**
  * The span that processes a message is tied to the span that sent it: as its child, or, when late work began a new

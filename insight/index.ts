@@ -1,10 +1,3 @@
-export {
-  type Arrivals,
-  AwaitedSpansMissingError,
-  createArrivals,
-  type Nothing,
-  type WaitOptions,
-} from './arrivals.ts';
 export { connectedComponents } from './components.ts';
 export {
   assertConnected,

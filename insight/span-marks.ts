@@ -1,11 +1,15 @@
-import { ERROR_TYPE, JOB_ATTEMPT, JOB_ID, JOB_OUTCOME } from '../shared/trace/semconv.ts';
+import {
+  ERROR_TYPE,
+  JOB_ATTEMPT,
+  JOB_ID,
+  JOB_NAME,
+  JOB_OUTCOME,
+  SAGA_WAIT_MS,
+} from '../shared/trace/semconv.ts';
 import { humaniseMs } from './duration.ts';
 import { printable } from './printable.ts';
 import type { SpanRecord } from './span-record.ts';
 import type { ResolvedLink, SpanNode, TraceGraph } from './trace-graph.ts';
-
-/** Time that a suspended saga or step spent waiting, in ms. */
-const WAIT_MS = 'saga.wait_ms';
 
 /** A short remark on a span; its kind decides the colour. */
 export interface Mark {
@@ -30,6 +34,7 @@ export function jobsWithSeveralAttempts(graph: TraceGraph): ReadonlySet<unknown>
 export function marksOf(node: SpanNode, severalAttempts: ReadonlySet<unknown>): readonly Mark[] {
   const { span } = node;
   return [
+    ...jobMark(span),
     ...attemptMark(span, severalAttempts),
     ...outcomeMark(span),
     ...waitMark(span),
@@ -40,6 +45,12 @@ export function marksOf(node: SpanNode, severalAttempts: ReadonlySet<unknown>): 
     // The longest one comes last: it takes a line of its own, and the short ones share one.
     ...errorMark(span),
   ].map(({ kind, text }) => ({ kind, text: printable(text) }));
+}
+
+/** Said where the job is sent; its process span stands right below. */
+function jobMark(span: SpanRecord): readonly Mark[] {
+  const job = span.attributes[JOB_NAME];
+  return span.kind === 'PRODUCER' && typeof job === 'string' ? [{ kind: 'note', text: job }] : [];
 }
 
 function attemptMark(span: SpanRecord, severalAttempts: ReadonlySet<unknown>): readonly Mark[] {
@@ -63,7 +74,7 @@ function outcomeMark(span: SpanRecord): readonly Mark[] {
 }
 
 function waitMark(span: SpanRecord): readonly Mark[] {
-  const waitMs = span.attributes[WAIT_MS];
+  const waitMs = span.attributes[SAGA_WAIT_MS];
   if (typeof waitMs !== 'number' || waitMs <= 0) return [];
   return [{ kind: 'note', text: `waited ${humaniseMs(waitMs)}` }];
 }

@@ -1,4 +1,4 @@
-import { context, trace } from '@opentelemetry/api';
+import { context, isSpanContextValid, trace } from '@opentelemetry/api';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { LogLevel } from './config.ts';
 import { orderAttributes } from './trace/order-key.ts';
@@ -30,7 +30,7 @@ function traceFields(projectId: string | undefined): Record<string, string> {
   const active = context.active();
   const fields = orderAttributes(active);
   const span = trace.getSpanContext(active);
-  if (!span) return fields;
+  if (!span || !isSpanContextValid(span)) return fields;
   fields['trace_id'] = span.traceId;
   fields['span_id'] = span.spanId;
   fields['trace_flags'] = span.traceFlags.toString(16).padStart(2, '0');

@@ -1,5 +1,4 @@
 export {
-  AwaitedSpansMissingError,
   assertConnected,
   type BrokenSpan,
   type ConnectionOptions,
@@ -14,7 +13,7 @@ export {
   type SpanLinkRecord,
   type SpanRecord,
   type TreeOptions,
-  type WaitOptions,
 } from '../insight/index.ts';
+export { AwaitedSpansMissingError, type WaitOptions } from '../shared/trace/arrivals.ts';
 export type { FinishedSpan } from './finished-span.ts';
 export { createSpanCollector, type SpanCollector } from './span-collector.ts';

@@ -1,10 +1,5 @@
-import {
-  createArrivals,
-  type Nothing,
-  normalisedTree,
-  type SpanRecord,
-  type WaitOptions,
-} from '../insight/index.ts';
+import { normalisedTree, type SpanRecord } from '../insight/index.ts';
+import { createArrivals, type Nothing, type WaitOptions } from '../shared/trace/arrivals.ts';
 import { type FinishedSpan, recordOf } from './finished-span.ts';
 
 /**

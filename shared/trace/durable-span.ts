@@ -8,6 +8,7 @@ import {
   SpanKind,
   type SpanStatus,
   TraceFlags,
+  type TraceState,
   trace,
 } from '@opentelemetry/api';
 import { z } from 'zod';
@@ -19,7 +20,7 @@ import { tracer } from './tracer.ts';
  * Spans that outlive a process: reserved first, emitted once, later, by whoever ends them.
  *
  * Nothing is held open meanwhile. A reservation is plain data; store it as JSON beside the work it describes.
- * D1. The reserved ids and the reserved sampling decision are the emitted span's.
+ * D1. The reserved ids, sampling decision and tracestate are the emitted span's.
  * D2. Emitting twice yields two spans with one id: whoever stores the reservation sees to it that it happens once.
  */
 export interface ReservedSpan {
@@ -69,6 +70,7 @@ const RESERVATION = createContextKey('throughline reservation');
 export interface Reservation {
   /** The sampler writes its decision here when reserving, and repeats it when emitting (D1). */
   sampled: boolean | undefined;
+  readonly traceState?: TraceState | undefined;
   readonly phase: 'reserve' | 'emit';
 }
 
@@ -109,7 +111,8 @@ export function emitReservedSpan(reserved: ReservedSpan, options: EmitOptions = 
   const ids = spanContextOf(reserved.self);
   if (!ids) return;
   const sampled = (ids.traceFlags & TraceFlags.SAMPLED) !== 0;
-  const parent = restoreCarrier(reserved.parent).setValue(RESERVATION, { sampled, phase: 'emit' });
+  const reservation: Reservation = { sampled, traceState: ids.traceState, phase: 'emit' };
+  const parent = restoreCarrier(reserved.parent).setValue(RESERVATION, reservation);
   const span = startWithIds(ids, () =>
     tracer().startSpan(
       reserved.name,

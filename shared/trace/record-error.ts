@@ -6,16 +6,21 @@ export function errorType(error: unknown): string {
   if (!(error instanceof Error)) return '_OTHER';
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && code.length > 0) return code;
-  return error.name;
+  return typeof error.name === 'string' && error.name.length > 0 ? error.name : '_OTHER';
 }
 
+/** Errors: none, whatever was thrown. */
 export function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return Object.prototype.toString.call(error);
+  }
 }
 
 /** Records a failure: status, `error.type` and the exception event. */
 export function recordError(span: Span, error: unknown): void {
-  span.recordException(error instanceof Error ? error : new Error(String(error)));
+  span.recordException(error instanceof Error ? error : new Error(errorMessage(error)));
   span.setStatus({ code: SpanStatusCode.ERROR, message: errorMessage(error) });
   span.setAttribute(ERROR_TYPE, errorType(error));
 }

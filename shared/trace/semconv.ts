@@ -30,6 +30,8 @@ export const DEFAULT_BAGGAGE_KEYS: readonly string[] = [ORDER_KEY, SAGA_ID];
 
 // Sagas and compensations. The two `original_*` names repeat the link for people who search by attribute.
 export const SAGA_STEP = 'saga.step';
+/** Time that a suspended saga or step spent waiting, in ms. */
+export const SAGA_WAIT_MS = 'saga.wait_ms';
 export const SAGA_COMPENSATION_ORIGINAL_TRACE_ID = 'saga.compensation.original_trace_id';
 export const SAGA_COMPENSATION_ORIGINAL_SPAN_ID = 'saga.compensation.original_span_id';
 

@@ -22,17 +22,14 @@ export interface SpanIds {
 }
 
 let next: SpanIds | undefined;
-let taken = 0;
+let hasGenerator = false;
 
 /** What the tracer provider must be given, so that ids chosen beforehand are used. */
 export function createIdGenerator(random: IdGenerator): IdGenerator {
+  hasGenerator = true;
   return {
     generateTraceId: () => next?.traceId ?? random.generateTraceId(),
-    generateSpanId: () => {
-      if (!next) return random.generateSpanId();
-      taken += 1;
-      return next.spanId;
-    },
+    generateSpanId: () => next?.spanId ?? random.generateSpanId(),
   };
 }
 
@@ -46,9 +43,9 @@ export function startWithIds(ids: SpanIds, start: () => Span): Span {
   }
 }
 
-/** Whether ids given to `startWithIds` have been used at least once: false under an SDK that lacks our generator. */
+/** Whether ids given to `startWithIds` are used: false in a process whose tracer provider never got our generator. */
 export function chosenIdsAreUsed(): boolean {
-  return taken > 0;
+  return hasGenerator;
 }
 
 /** A trace id and a span id that follow from `seed` alone. */

@@ -171,7 +171,7 @@ function reservingSampler(inner: Sampler): Sampler {
         const decision = reservation.sampled
           ? SamplingDecision.RECORD_AND_SAMPLED
           : SamplingDecision.NOT_RECORD;
-        return { decision };
+        return { decision, ...(reservation.traceState && { traceState: reservation.traceState }) };
       }
       const result = inner.shouldSample(parent, ...rest);
       if (!reservation) return result;

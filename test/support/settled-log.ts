@@ -1,5 +1,5 @@
-import { createArrivals } from '../../insight/index.ts';
 import type { Outcome } from '../../shared/index.ts';
+import { createArrivals } from '../../shared/trace/arrivals.ts';
 import type { Delivery } from '../../subscriber/index.ts';
 
 export interface Settled {

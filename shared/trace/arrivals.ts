@@ -1,4 +1,4 @@
-import { ThroughlineError } from '../shared/errors.ts';
+import { ThroughlineError } from '../errors.ts';
 
 /**
  * Lets tests and pages wait for something that arriving spans make true, without polling.
