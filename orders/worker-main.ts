@@ -41,6 +41,7 @@ registerOrderHandlers(worker, {
 });
 
 onShutdown(async () => {
+  logger.info('worker stopping');
   const { handedBack } = await worker.stop();
   await publisher.close();
   await connection.close();

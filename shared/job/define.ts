@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { ThroughlineError } from '../errors.ts';
-import { DEFAULT_RETRY, type RetryPolicy } from './retry.ts';
+import { DEFAULT_RETRY, MAX_BACKOFF_MS, type RetryPolicy } from './retry.ts';
 
 /** A named, versioned, schema-checked unit of asynchronous work: one object that publisher and worker share. */
 export interface Job<Schema extends z.ZodType = z.ZodType> {
@@ -42,6 +42,8 @@ export class JobDefinitionError extends ThroughlineError {
   readonly code = 'JOB_DEFINITION';
 }
 
+/** Beyond it Node's timers fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const NAME = /^[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$/;
 
 /** Errors: JobDefinitionError when name, version, topic, retry or time-out make no sense. */
@@ -54,8 +56,10 @@ export function defineJob<Schema extends z.ZodType>(definition: JobDefinition<Sc
     !definition.topic && 'topic: expected the short name of a topic',
     !isCount(retry.maxAttempts) && `retry.maxAttempts: expected 1 or more, got ${retry.maxAttempts}`,
     !(retry.minBackoffMs >= 0) && `retry.minBackoffMs: expected 0 or more, got ${retry.minBackoffMs}`,
-    !(retry.maxBackoffMs >= retry.minBackoffMs) && 'retry.maxBackoffMs: expected at least minBackoffMs',
-    !(timeoutMs > 0) && `timeoutMs: expected more than 0, got ${timeoutMs}`,
+    !(retry.maxBackoffMs >= retry.minBackoffMs && retry.maxBackoffMs <= MAX_BACKOFF_MS) &&
+      `retry.maxBackoffMs: expected minBackoffMs to ${MAX_BACKOFF_MS}, got ${retry.maxBackoffMs}`,
+    !(timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS) &&
+      `timeoutMs: expected more than 0, at most ${MAX_TIMER_MS}, got ${timeoutMs}`,
   ].filter((problem) => problem !== false);
   if (problems.length > 0) throw new JobDefinitionError(`job "${definition.name}": ${problems.join('; ')}`);
   const { name, version, topic, payload } = definition;

@@ -69,7 +69,7 @@ export interface Envelope {
   readonly attributes: Record<string, string>;
 }
 
-/** Errors: AttributeConflictError. The payload was checked before (`checkPayload`). */
+/** Errors: AttributeConflictError; PayloadError when JSON cannot hold the payload. It was checked before (`checkPayload`). */
 export function encodeJob(job: Job, payload: unknown, fields: EnvelopeFields): Envelope {
   // A literal, and in this order: an object that grows key by key costs several times as much.
   const attributes: Record<string, string> = {
@@ -85,7 +85,18 @@ export function encodeJob(job: Job, payload: unknown, fields: EnvelopeFields): E
     if (OWN_ATTRIBUTES.has(key)) throw new AttributeConflictError(key);
     attributes[key] = value;
   }
-  return { data: Buffer.from(JSON.stringify(payload)), attributes };
+  return { data: Buffer.from(toJson(job.type, payload)), attributes };
+}
+
+function toJson(jobType: string, payload: unknown): string {
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(payload);
+  } catch (cause) {
+    throw new PayloadError(jobType, [`expected what JSON can hold: ${(cause as Error).message}`], { cause });
+  }
+  if (json === undefined) throw new PayloadError(jobType, ['expected what JSON can hold, got nothing']);
+  return json;
 }
 
 const NO_ATTRIBUTES: Readonly<Record<string, string>> = {};
@@ -128,11 +139,17 @@ export function decodePayload<Schema extends z.ZodType>(
 export function checkPayload<Schema extends z.ZodType>(job: Job<Schema>, payload: unknown): z.output<Schema> {
   const checked = job.payload.safeParse(payload);
   if (checked.success) return checked.data;
-  const issues = checked.error.issues.map(
-    (issue) => `${issue.path.join('.') || '(payload)'}: ${issue.message}`,
-  );
-  throw new PayloadError(job.type, issues);
+  const { issues } = checked.error;
+  const told = issues.slice(0, MAX_ISSUES).map(({ path, message }) => {
+    return `${path.join('.') || '(payload)'}: ${message}`.slice(0, MAX_ISSUE_CHARS);
+  });
+  if (issues.length > MAX_ISSUES) told.push(`and ${issues.length - MAX_ISSUES} more`);
+  throw new PayloadError(job.type, told);
 }
+
+/** They go to spans, logs and dead letters, and a hostile payload of 10 MB can be wrong in a million places. */
+const MAX_ISSUES = 10;
+const MAX_ISSUE_CHARS = 300;
 
 function parseJson(jobType: string, data: Uint8Array): unknown {
   let text: string;

@@ -4,11 +4,17 @@ export interface RetryPolicy {
   readonly maxAttempts: number;
   /** Longest wait after the first failure, in ms; doubled after each further one. */
   readonly minBackoffMs: number;
-  /** Upper bound of the wait, in ms. Pub/Sub postpones a message by at most 600_000. */
+  /** Upper bound of the wait, in ms; at most 600_000, because Pub/Sub postpones a message no longer. */
   readonly maxBackoffMs: number;
 }
 
-export const DEFAULT_RETRY: RetryPolicy = { maxAttempts: 5, minBackoffMs: 1_000, maxBackoffMs: 600_000 };
+export const MAX_BACKOFF_MS = 600_000;
+
+export const DEFAULT_RETRY: RetryPolicy = {
+  maxAttempts: 5,
+  minBackoffMs: 1_000,
+  maxBackoffMs: MAX_BACKOFF_MS,
+};
 
 /**
  * The wait before the attempt that follows `attempt` (from 1): exponential, and spread over the upper half of the

@@ -1,4 +1,7 @@
 import { type Tracer, type TracerProvider, trace } from '@opentelemetry/api';
+import { SEMCONV_VERSION } from './semconv.ts';
+
+const SCHEMA_URL = `https://opentelemetry.io/schemas/${SEMCONV_VERSION}`;
 
 let provider: TracerProvider | undefined;
 let cached: Tracer | undefined;
@@ -9,7 +12,7 @@ export function tracer(): Tracer {
   // A tracer clings to the provider that it first met, and telemetry may be stopped and started anew.
   if (!cached || provider !== registered) {
     provider = registered;
-    cached = registered.getTracer('throughline');
+    cached = registered.getTracer('throughline', undefined, { schemaUrl: SCHEMA_URL });
   }
   return cached;
 }

@@ -84,7 +84,7 @@ describe('npm run publish', () => {
       args: [...send, '--payload', '{oops'],
       answer: /^--payload: expected JSON: /,
     },
-    { mistake: 'no payload', args: send, answer: /required option '--payload <json>' not specified$/ },
+    { mistake: 'no payload', args: send, answer: /^error: required option '--payload <json>' not specified/ },
     {
       mistake: 'a payload that does not fit the schema',
       args: [...send, '--payload', '{"orderKey":"O-1","email":"nobody","template":"order-lost"}'],
