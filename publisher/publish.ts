@@ -88,7 +88,7 @@ export interface Publisher {
    * Publishes many jobs in whole batches, reading `items` only as fast as they leave.
    *
    * Shape:  one result per item, in order; a failed item does not stop the others.
-   * Errors: none are thrown; each result says.
+   * Errors: only what `items` itself throws, once the jobs that were read before have settled.
    */
   publishAll<Schema extends z.ZodType>(
     job: Job<Schema>,
@@ -135,21 +135,24 @@ export function createPublisher(options: PublisherOptions): Publisher {
     const results: PromiseSettledResult<Published>[] = [];
     const window = createWindow(BULK_WINDOW);
     let index = 0;
-    for await (const { payload, ...itemOptions } of items) {
-      const at = index++;
-      await window.enter();
-      publish(job, payload, itemOptions)
-        .then(
-          (value) => {
-            results[at] = { status: 'fulfilled', value };
-          },
-          (reason) => {
-            results[at] = { status: 'rejected', reason };
-          },
-        )
-        .finally(window.leave);
+    try {
+      for await (const { payload, ...itemOptions } of items) {
+        const at = index++;
+        await window.enter();
+        publish(job, payload, itemOptions)
+          .then(
+            (value) => {
+              results[at] = { status: 'fulfilled', value };
+            },
+            (reason) => {
+              results[at] = { status: 'rejected', reason };
+            },
+          )
+          .finally(window.leave);
+      }
+    } finally {
+      await window.empty();
     }
-    await window.empty();
     return results;
   };
 

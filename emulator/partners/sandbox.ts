@@ -65,7 +65,7 @@ async function handle(
   const orderKey = body['orderKey'];
   if (typeof orderKey !== 'string') return problem(422, 'orderKey: expected a string');
   const fault = faults.next({ partner, effect, orderKey });
-  if (fault) return problem(fault.status, `${partner} cannot ${effect}: ${fault.reason}`);
+  if (fault) return problem(fault.status, fault.reason);
   const row = ledger.record({ partner, effect, orderKey, idempotencyKey });
   return { status: 200, body: { reference: row.reference } };
 }

@@ -24,6 +24,9 @@ export class OrderFileError extends ThroughlineError {
   readonly code = 'ORDER_FILE';
 }
 
+/** Where the output is no terminal. */
+const DEFAULT_WIDTH = 110;
+
 /** Orders that are under way at once; a long file shall not need as many sockets as it has lines. */
 const CONCURRENT_ORDERS = 50;
 
@@ -39,7 +42,7 @@ export async function runDemo(options: DemoOptions, config: Config): Promise<num
   try {
     if (!options.json) {
       progress.clear();
-      console.log(createPaint(color)('dim', headline(system)), '\n');
+      console.log(createPaint(color)('dim', `${headline(system)}\n`));
     }
     const reports = await runAll(scenarios, system, options.timeout * 1_000, progress.show);
     progress.clear();
@@ -119,7 +122,8 @@ async function runOrder(scenario: Scenario, system: DemoSystem, timeoutMs: numbe
 }
 
 function printReports(reports: readonly OrderReport[], badLines: readonly BadLine[], color: boolean): void {
-  for (const report of reports) console.log(renderReport(report, color));
+  const width = process.stdout.columns ?? DEFAULT_WIDTH;
+  for (const report of reports) console.log(renderReport(report, color, width));
   const right = reports.filter(({ verdict }) => verdict.problems.length === 0).length;
   const bad = badLines.length > 0 ? `; ${badLines.length} bad line(s) were left out` : '';
   const sentence = `${right} of ${reports.length} orders are connected and ended as they should${bad}.`;

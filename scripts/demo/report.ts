@@ -16,14 +16,18 @@ export function createPaint(color: boolean): (style: Style, text: string) => str
   return (style, text) => (color ? styleText(style, text, { validateStream: false }) : text);
 }
 
-export function renderReport({ scenario, verdict, spans }: OrderReport, color: boolean): string {
+export function renderReport(
+  { scenario, verdict, spans }: OrderReport,
+  color: boolean,
+  width: number,
+): string {
   const paint = createPaint(color);
   const headline = `${scenario.order.orderKey}  ${scenario.title}`;
   const { problems } = verdict;
   const result = problems.length === 0 ? paint('green', '✓') : paint('red', '✗');
   return [
     paint('bold', headline),
-    renderTree(spans, { color }),
+    renderTree(spans, { color, width }),
     `${result} ${verdict.outcome} · ${connection(verdict, spans)}`,
     ...problems.map((problem) => paint('red', `  ${problem}`)),
     '',

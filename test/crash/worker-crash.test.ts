@@ -1,5 +1,7 @@
+import { type Context, context, ROOT_CONTEXT } from '@opentelemetry/api';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sendNotification } from '../../orders/contract.ts';
+import { inSpan, withOrderKey } from '../../shared/index.ts';
 import { assertConnected, type SpanRecord } from '../../testing/index.ts';
 import { OrderSystem } from '../support/order-system.ts';
 
@@ -67,22 +69,25 @@ describe('a worker that is killed with kill -9', () => {
 
 describe('a worker that is told to stop with SIGTERM', () => {
   test('finishes the job that runs, hands back the rest, exports its spans and exits with 0', async () => {
-    const publishMail = (orderKey: string, jobId: string) =>
+    const publishMail = (order: Context, orderKey: string, jobId: string) =>
       system.publisher.publish(
         sendNotification,
         { orderKey, email: 'owner@shop.example', template: 'order-confirmed' },
-        { orderKey, jobId },
+        { orderKey, jobId, context: order },
       );
     const first = await system.startWorker('worker-1');
     await system.place('O-finished');
     await system.spans('O-finished', mailsDone(1));
 
     const running = system.gate.hold({ what: 'workspace/set-up', orderKey: 'O-running', when: 'before' });
-    await system.place('O-running');
+    const order = await inSpan('customer', { parent: withOrderKey(ROOT_CONTEXT, 'O-running') }, async () => {
+      await system.place('O-running');
+      return context.active();
+    });
     await running.held;
     // These stand behind the running job, because they bear its ordering key.
     const behind = ['mail-1', 'mail-2', 'mail-3'];
-    await Promise.all(behind.map((jobId) => publishMail('O-running', jobId)));
+    await Promise.all(behind.map((jobId) => publishMail(order, 'O-running', jobId)));
     first.signal('SIGTERM');
     await first.logged('worker stopping');
     const second = await system.startWorker('worker-2');
@@ -90,8 +95,8 @@ describe('a worker that is told to stop with SIGTERM', () => {
     expect(await first.exited).toBe(0);
 
     // Would the finished jobs be redelivered, then before these: Pub/Sub keeps the order of a key.
-    await publishMail('O-finished', 'last');
-    await publishMail('O-running', 'last');
+    await publishMail(ROOT_CONTEXT, 'O-finished', 'last');
+    await publishMail(order, 'O-running', 'last');
     const finished = await system.gate.called('O-finished', 5);
     expect(finished.map(({ what, idempotencyKey }) => `${what} ${idempotencyKey}`)).toEqual([
       'card/redeem O-finished/redeem-card',
@@ -107,7 +112,7 @@ describe('a worker that is told to stop with SIGTERM', () => {
       'O-running/confirmed',
       'last',
     ]);
-    const spans = await system.spans('O-running', (all) => mailsDone(2)(all));
+    const spans = await system.spans('O-running', mailsDone(behind.length + 2));
     const workerOf = (name: string) =>
       spans.filter((span) => span.name === name).map(({ service }) => service);
     expect(workerOf('POST workspace/set-up')).toEqual(['worker-1']);
