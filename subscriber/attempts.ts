@@ -14,8 +14,11 @@ import { RecentMap } from './recent-map.ts';
 export interface Attempts {
   /** The ids for this attempt's span; undefined: let them be random. */
   idsFor(delivery: Delivery): Required<SpanIds> | undefined;
-  /** The span of the attempt before this one, in trace `traceId` unless it is remembered. */
-  previous(delivery: Delivery, traceId: string, traceFlags: TraceFlags): SpanContext | undefined;
+  /**
+   * The span of the attempt before this one, unless it is remembered: in trace `traceId`, or as a root when this attempt
+   * is one too.
+   */
+  previous(delivery: Delivery, traceId: string | undefined, traceFlags: TraceFlags): SpanContext | undefined;
   /** To be called when an attempt failed and will be followed by another. */
   remember(delivery: Delivery, span: SpanContext): void;
 }
@@ -37,8 +40,8 @@ export function createAttempts(): Attempts {
       const remembered = last.get(message.id);
       if (remembered) return remembered;
       if (localTry > 1 || !isCounted(delivery) || !chosenIdsAreUsed()) return undefined;
-      const { spanId } = deriveIds(seed(delivery, deliveryNumber(delivery) - 1, 1));
-      return { traceId, spanId, traceFlags, isRemote: true };
+      const before = deriveIds(seed(delivery, deliveryNumber(delivery) - 1, 1));
+      return { traceId: traceId ?? before.traceId, spanId: before.spanId, traceFlags, isRemote: true };
     },
     remember: ({ message }, span) => last.set(message.id, span),
   };

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { checkMessage, withoutReservedAttributes } from '../shared/pubsub/limits.ts';
 import type { OutgoingMessage } from '../shared/pubsub/message-sink.ts';
 import type { IncomingMessage } from '../shared/pubsub/message-source.ts';
@@ -50,13 +51,23 @@ export function fromDeadLetter(
   dead: Pick<IncomingMessage, 'data' | 'attributes' | 'orderingKey'>,
 ): OutgoingMessage {
   const orderingKey = dead.orderingKey ? { orderingKey: dead.orderingKey } : {};
-  if (dead.attributes[FOLDED] !== 'attributes') {
-    return { data: dead.data, attributes: originalAttributes(dead.attributes), ...orderingKey };
-  }
-  const data = Buffer.from(dead.data);
+  const folded = dead.attributes[FOLDED] === 'attributes' ? unfold(Buffer.from(dead.data)) : undefined;
+  if (folded) return { ...folded, ...orderingKey };
+  return { data: dead.data, attributes: originalAttributes(dead.attributes), ...orderingKey };
+}
+
+const attributesLine = z.record(z.string(), z.string());
+
+/** Undefined when somebody else wrote the letter, or its data was changed. */
+function unfold(data: Buffer): Pick<OutgoingMessage, 'data' | 'attributes'> | undefined {
   const lineEnd = data.indexOf('\n');
-  const attributes = JSON.parse(data.toString('utf8', 0, lineEnd)) as Record<string, string>;
-  return { data: data.subarray(lineEnd + 1), attributes, ...orderingKey };
+  if (lineEnd < 0) return undefined;
+  try {
+    const attributes = attributesLine.parse(JSON.parse(data.toString('utf8', 0, lineEnd)));
+    return { data: data.subarray(lineEnd + 1), attributes };
+  } catch {
+    return undefined;
+  }
 }
 
 function originalAttributes(attributes: Readonly<Record<string, string>>): Record<string, string> {
@@ -84,9 +95,12 @@ function fits(message: OutgoingMessage): boolean {
   }
 }
 
-/** Cuts at a character's boundary, so that the value stays valid UTF-8 within Pub/Sub's limit. */
+/**
+ * Cuts at a character's boundary, so that the value stays valid UTF-8 within Pub/Sub's limit. JSON.parse, for one, quotes
+ * half a surrogate pair in its message, which Pub/Sub would refuse for good.
+ */
 function shorten(text: string): string {
-  if (Buffer.byteLength(text) <= MAX_REASON_BYTES) return text;
+  if (Buffer.byteLength(text) <= MAX_REASON_BYTES) return text.toWellFormed();
   const cut = Buffer.from(text).subarray(0, MAX_REASON_BYTES).toString('utf8');
   return `${cut.replace(/\uFFFD+$/, '')}…`;
 }

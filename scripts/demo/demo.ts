@@ -25,7 +25,7 @@ export class OrderFileError extends ThroughlineError {
 }
 
 /** Where the output is no terminal. */
-const DEFAULT_WIDTH = 110;
+const DEFAULT_WIDTH = 116;
 
 /** Orders that are under way at once; a long file shall not need as many sockets as it has lines. */
 const CONCURRENT_ORDERS = 50;

@@ -47,8 +47,11 @@ export function cancelled(by: string): Cancelled {
   return { kind: 'cancelled', by };
 }
 
+/** Whether a handler kept its contract; one written in plain JavaScript has no compiler to tell. */
 export function isOutcome(value: unknown): value is Outcome {
   if (typeof value !== 'object' || value === null) return false;
-  const { kind } = value as { kind?: unknown };
-  return kind === 'done' || kind === 'retry' || kind === 'deadLetter' || kind === 'cancelled';
+  const { kind, reason, by } = value as { kind?: unknown; reason?: unknown; by?: unknown };
+  if (kind === 'done') return true;
+  if (kind === 'cancelled') return typeof by === 'string';
+  return (kind === 'retry' || kind === 'deadLetter') && typeof reason === 'string';
 }

@@ -1,19 +1,12 @@
-import type { protos } from '@google-cloud/pubsub';
-import { type ClientDuplexStream, Metadata, type StatusObject } from '@grpc/grpc-js';
+import type { ClientDuplexStream, Metadata, StatusObject } from '@grpc/grpc-js';
 import type { PubSubConnection } from './connection.ts';
 import { grpcStatus } from './grpc-status.ts';
+import type { IncomingMessage } from './message-source.ts';
+import { routingHeader } from './routing-header.ts';
+import { decodePullResponse, encodePullRequest, type PullRequest } from './wire.ts';
 
-type Request = protos.google.pubsub.v1.IStreamingPullRequest;
-type Response = protos.google.pubsub.v1.IStreamingPullResponse;
-export type ReceivedMessage = protos.google.pubsub.v1.IReceivedMessage;
-
-export interface PullStreamOptions {
-  readonly subscription: string;
-  readonly ackDeadlineSeconds: number;
-  readonly maxOutstandingMessages: number;
-  readonly maxOutstandingBytes: number;
-  readonly clientId: string;
-  readonly onMessages: (messages: readonly ReceivedMessage[]) => void;
+export interface PullStreamOptions extends PullRequest {
+  readonly onMessage: (message: IncomingMessage) => void;
   readonly onError: (error: Error) => void;
 }
 
@@ -32,7 +25,7 @@ const ROUTINE_ENDS = new Set([grpcStatus.OK, grpcStatus.UNAVAILABLE, grpcStatus.
  * buffered is leased but not worked on.
  */
 export function openPullStream(connection: PubSubConnection, options: PullStreamOptions): { close(): void } {
-  let stream: ClientDuplexStream<Request, Response> | undefined;
+  let stream: PullStream | undefined;
   let reconnectTimer: NodeJS.Timeout | undefined;
   let failures = 0;
   let closed = false;
@@ -47,24 +40,24 @@ export function openPullStream(connection: PubSubConnection, options: PullStream
   };
 
   const open = async () => {
-    const opened = (await stub(connection)).streamingPull(routing(options.subscription));
+    const opened = await startPull(connection, options.subscription);
     if (closed) return opened.cancel();
     stream = opened;
-    opened.on('data', (response) => {
+    opened.on('data', (messages: IncomingMessage[]) => {
       failures = 0;
-      if (response.receivedMessages?.length) options.onMessages(response.receivedMessages);
+      for (const message of messages) options.onMessage(message);
     });
     // The error says the same as the status that follows it; without a listener it would end the process.
     opened.on('error', () => {});
     opened.on('status', reconnect);
-    opened.write(firstRequest(options));
+    opened.write(options);
   };
 
   const openOrReport = () => {
     open().catch(options.onError);
   };
 
-  const keepAlive = setInterval(() => stream?.write({}), KEEP_ALIVE_MS);
+  const keepAlive = setInterval(() => stream?.write('keep-alive'), KEEP_ALIVE_MS);
   openOrReport();
   return {
     close() {
@@ -76,31 +69,28 @@ export function openPullStream(connection: PubSubConnection, options: PullStream
   };
 }
 
-function firstRequest(options: PullStreamOptions): Request {
-  return {
-    subscription: options.subscription,
-    streamAckDeadlineSeconds: options.ackDeadlineSeconds,
-    maxOutstandingMessages: options.maxOutstandingMessages,
-    maxOutstandingBytes: options.maxOutstandingBytes,
-    clientId: options.clientId,
-    protocolVersion: 1,
-  };
-}
-
-function routing(subscription: string): Metadata {
-  const metadata = new Metadata();
-  metadata.set('x-goog-request-params', `subscription=${encodeURIComponent(subscription)}`);
-  return metadata;
-}
+/** Requests go in as they are, responses come out as messages. */
+type PullStream = ClientDuplexStream<PullRequest | 'keep-alive', IncomingMessage[]>;
 
 interface SubscriberStub {
-  streamingPull(metadata: Metadata): ClientDuplexStream<Request, Response>;
+  makeBidiStreamRequest(
+    path: string,
+    serialize: (request: PullRequest | 'keep-alive') => Buffer,
+    deserialize: (bytes: Buffer) => IncomingMessage[],
+    metadata: Metadata,
+  ): PullStream;
 }
 
-async function stub(connection: PubSubConnection): Promise<SubscriberStub> {
+async function startPull(connection: PubSubConnection, subscription: string): Promise<PullStream> {
   await connection.subscriber.initialize();
-  // The generated client types its stub as a bag of functions.
-  return (await connection.subscriber.subscriberStub) as unknown as SubscriberStub;
+  // The generated client types its stub as a bag of functions; it is a gRPC client with the right credentials.
+  const stub = (await connection.subscriber.subscriberStub) as unknown as SubscriberStub;
+  return stub.makeBidiStreamRequest(
+    '/google.pubsub.v1.Subscriber/StreamingPull',
+    encodePullRequest,
+    decodePullResponse,
+    routingHeader('subscription', subscription),
+  );
 }
 
 function streamError(subscription: string, { code, details }: StatusObject): Error {

@@ -2,13 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { type AckBatcher, createAckBatcher } from './ack-batcher.ts';
 import { type PubSubConnection, subscriptionPath } from './connection.ts';
 import type { IncomingMessage, MessageListener, MessageSource } from './message-source.ts';
-import { openPullStream, type ReceivedMessage } from './pull-stream.ts';
+import { openPullStream } from './pull-stream.ts';
 import { checkSubscriptionExists } from './subscription-check.ts';
 
 export interface StreamingPullOptions {
   /** Short or full name. */
   readonly subscription: string;
-  /** Parallel streams. One carries about 10 MB/s from the real service. Default 1. */
+  /**
+   * Parallel streams. One carries about 10 MB/s from the real service, and about 2,000 messages/s from Google's emulator.
+   * Default 5, as Google's client.
+   */
   readonly streams?: number;
   /** Messages that may be here unacked, over all streams. Default 1_000. */
   readonly maxOutstandingMessages?: number;
@@ -29,7 +32,7 @@ export function createStreamingPullSource(
   const subscription = subscriptionPath(connection.projectId, options.subscription);
   const ackDeadlineMs = options.ackDeadlineMs ?? 30_000;
   const ackDeadlineSeconds = Math.round(ackDeadlineMs / 1_000);
-  const streamCount = options.streams ?? 1;
+  const streamCount = options.streams ?? 5;
   const postponed = new Map<string, NodeJS.Timeout>();
   let streams: { close(): void }[] = [];
   let acks: AckBatcher | undefined;
@@ -75,10 +78,7 @@ export function createStreamingPullSource(
         maxOutstandingMessages: Math.ceil((options.maxOutstandingMessages ?? 1_000) / streamCount),
         maxOutstandingBytes: Math.ceil((options.maxOutstandingBytes ?? 100 * 1024 * 1024) / streamCount),
         clientId,
-        onMessages: (messages: readonly ReceivedMessage[]) => {
-          const receivedAtMs = Date.now();
-          for (const received of messages) listener.onMessage(fromWire(received, receivedAtMs));
-        },
+        onMessage: (message: IncomingMessage) => listener.onMessage(message),
         onError: (error: Error) => listener.onError(error),
       };
       streams = Array.from({ length: streamCount }, () => openPullStream(connection, perStream));
@@ -97,27 +97,4 @@ export function createStreamingPullSource(
       return closed;
     },
   };
-}
-
-function fromWire(received: ReceivedMessage, receivedAtMs: number): IncomingMessage {
-  const message = received.message ?? {};
-  return {
-    id: message.messageId ?? '',
-    data: message.data instanceof Uint8Array ? message.data : EMPTY,
-    attributes: message.attributes ?? {},
-    orderingKey: message.orderingKey || undefined,
-    publishedAtMs: timestampMs(message.publishTime) ?? receivedAtMs,
-    receivedAtMs,
-    deliveryAttempt: received.deliveryAttempt || undefined,
-    ackId: received.ackId ?? '',
-  };
-}
-
-const EMPTY = new Uint8Array();
-
-type Timestamp = NonNullable<NonNullable<ReceivedMessage['message']>['publishTime']>;
-
-function timestampMs(time: Timestamp | null | undefined): number | undefined {
-  if (!time) return undefined;
-  return Number(time.seconds ?? 0) * 1_000 + (time.nanos ?? 0) / 1e6;
 }

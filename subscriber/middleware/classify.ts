@@ -1,5 +1,5 @@
 import { type DeadLetter, isOutcome, type Outcome, type Retry } from '../../shared/job/outcome.ts';
-import { backoffMs, DEFAULT_RETRY } from '../../shared/job/retry.ts';
+import { backoffMs, DEFAULT_RETRY, MAX_BACKOFF_MS } from '../../shared/job/retry.ts';
 import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
 import type { Delivery, Middleware } from '../delivery.ts';
 import { HandlerContractError } from '../errors.ts';
@@ -33,8 +33,7 @@ function fromError(error: unknown): Retry | DeadLetter {
   const reason = `${errorType(error)}: ${errorMessage(error)}`;
   const { retryable, retryAfterMs } = (error ?? {}) as { retryable?: unknown; retryAfterMs?: unknown };
   if (retryable === false) return { kind: 'deadLetter', reason, error };
-  const afterMs = typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? { afterMs: retryAfterMs } : {};
-  return { kind: 'retry', reason, error, ...afterMs };
+  return { kind: 'retry', reason, error, ...(typeof retryAfterMs === 'number' && { afterMs: retryAfterMs }) };
 }
 
 function scheduleOrGiveUp(outcome: Retry, { attempt, registration }: Delivery): Outcome {
@@ -43,10 +42,22 @@ function scheduleOrGiveUp(outcome: Retry, { attempt, registration }: Delivery): 
     const reason = `gave up after ${attempt} attempts: ${outcome.reason}`;
     return { kind: 'deadLetter', reason, error: outcome.error };
   }
-  return { ...outcome, afterMs: outcome.afterMs ?? backoffMs(attempt, policy) };
+  const { afterMs = Number.NaN } = outcome;
+  return {
+    ...outcome,
+    afterMs: afterMs >= 0 ? Math.min(afterMs, MAX_BACKOFF_MS) : backoffMs(attempt, policy),
+  };
 }
 
-/** Whether an error is the echo of our own abort, in any of the ways in which libraries pass it on. */
+/** Whether an error is the echo of our own abort, in any of the ways in which libraries pass it on or wrap it. */
 function isAbort(error: unknown, signal: AbortSignal): boolean {
-  return error === signal.reason || (error instanceof Error && error.name === 'AbortError');
+  let cause = error;
+  for (let depth = 0; depth < MAX_CAUSES && cause instanceof Error; depth++) {
+    if (cause === signal.reason || cause.name === 'AbortError') return true;
+    cause = cause.cause;
+  }
+  return false;
 }
+
+/** Causes can go in a circle. */
+const MAX_CAUSES = 10;

@@ -5,10 +5,10 @@ import { HandlerTimeoutError } from '../errors.ts';
 const SETTLE_MS = 1_000;
 
 /**
- * Aborts the handler's signal after the job's time-out and fails the attempt.
+ * Aborts the handler's signal after the job's time-out and fails the attempt with HandlerTimeoutError.
  *
- * A handler that heeds its signal is waited for, so that the next attempt does not run beside it. One that does not is
- * left behind after a second: its effect must be guarded by the job id.
+ * A handler that heeds its signal is waited for, so that the next attempt does not run beside it; an outcome that it
+ * still reaches counts. One that does not is left behind after a second: its effect must be guarded by the job id.
  */
 export const timeout: Middleware = (next) => (delivery, signal) => {
   const timeoutMs = delivery.registration?.job.timeoutMs;
@@ -16,15 +16,12 @@ export const timeout: Middleware = (next) => (delivery, signal) => {
   const own = new AbortController();
   const unfollow = follow(signal, own);
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
+    let late: HandlerTimeoutError | undefined;
+    let timer = setTimeout(() => {
       const error = timedOut(delivery, timeoutMs);
+      late = error;
       own.abort(error);
-      const leave = setTimeout(() => reject(error), SETTLE_MS);
-      const settled = () => {
-        clearTimeout(leave);
-        reject(error);
-      };
-      running.then(settled, settled);
+      timer = setTimeout(() => reject(error), SETTLE_MS);
     }, timeoutMs);
     const finished = () => {
       clearTimeout(timer);
@@ -32,7 +29,7 @@ export const timeout: Middleware = (next) => (delivery, signal) => {
     };
     const running = next(delivery, own.signal);
     running.then(finished, finished);
-    running.then(resolve, reject);
+    running.then(resolve, (error) => reject(late ?? error));
   });
 };
 

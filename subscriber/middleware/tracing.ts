@@ -100,7 +100,11 @@ function startSpan(
 ): Span {
   const ids = attempts.idsFor(delivery);
   const parentSpan = trace.getSpanContext(parent);
-  const previous = previousAttempt(delivery, attempts, parentSpan, ids?.traceId);
+  const previous = attempts.previous(
+    delivery,
+    parentSpan?.traceId,
+    parentSpan?.traceFlags ?? TraceFlags.SAMPLED,
+  );
   const start = () =>
     tracer().startSpan(
       name,
@@ -112,16 +116,6 @@ function startSpan(
       parent,
     );
   return ids ? startWithIds(ids, start) : start();
-}
-
-function previousAttempt(
-  delivery: Delivery,
-  attempts: Attempts,
-  parent: SpanContext | undefined,
-  rootTraceId: string | undefined,
-): SpanContext | undefined {
-  const traceId = parent?.traceId ?? rootTraceId ?? '';
-  return attempts.previous(delivery, traceId, parent?.traceFlags ?? TraceFlags.SAMPLED);
 }
 
 function spanLinks(origin: MessageContext, previous: SpanContext | undefined): Link[] {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { protos } from '@google-cloud/pubsub';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { createPublisher, type Publisher, type PublisherOptions } from '../../publisher/index.ts';
@@ -20,6 +21,8 @@ export interface ChannelOptions {
   readonly source?: SourceKind;
   readonly ordered?: boolean;
   readonly ackDeadlineMs?: number;
+  /** After so many deliveries Pub/Sub itself forwards a message to the dead-letter topic. At least 5. */
+  readonly maxDeliveryAttempts?: number;
 }
 
 export interface Channel {
@@ -61,10 +64,9 @@ export async function createChannel(stage: Stage, options: ChannelOptions = {}):
   const subscription = `${topic}-worker`;
   const deadLetterTopic = `${topic}-dead`;
   const { connection, collector } = stage;
-  await applyTopology(
-    connection,
-    jobTopology({ topic, subscription, deadLetterTopic, ordered: options.ordered ?? false }),
-  );
+  const { ordered = false, maxDeliveryAttempts = 20 } = options;
+  const names = { topic, subscription, deadLetterTopic };
+  await applyTopology(connection, jobTopology({ ...names, ordered, maxDeliveryAttempts }));
   const sink = createBatchSink(connection);
   const settled = createSettledLog();
   const workers: Worker[] = [];
@@ -82,31 +84,18 @@ export async function createChannel(stage: Stage, options: ChannelOptions = {}):
     return collector.spans.filter(({ traceId }) => touched.has(traceId));
   };
 
-  const pull = async (name: string, maxMessages: number) => {
-    const request = { subscription: `projects/${connection.projectId}/subscriptions/${name}`, maxMessages };
-    const [{ receivedMessages }] = await connection.subscriber.pull({ ...request, returnImmediately: true });
-    return { request, received: receivedMessages ?? [] };
-  };
+  const path = (name: string) => `projects/${connection.projectId}/subscriptions/${name}`;
 
   const takeDeadLetters = async (count: number): Promise<DeadLetter[]> => {
+    const request = { subscription: path(deadLetterTopic) };
     const found: DeadLetter[] = [];
-    const name = `projects/${connection.projectId}/subscriptions/${deadLetterTopic}`;
     while (found.length < count) {
-      const request = { subscription: name, maxMessages: count - found.length };
-      const [{ receivedMessages }] = await connection.subscriber.pull(request);
-      const received = receivedMessages ?? [];
-      if (received.length === 0) continue;
-      await connection.subscriber.acknowledge({
-        subscription: name,
-        ackIds: received.map(({ ackId }) => ackId ?? ''),
-      });
-      found.push(
-        ...received.map(({ message }) => ({
-          data: Buffer.from((message?.data as Uint8Array | undefined) ?? []),
-          attributes: { ...message?.attributes },
-          orderingKey: message?.orderingKey ?? '',
-        })),
-      );
+      const maxMessages = count - found.length;
+      const [{ receivedMessages }] = await connection.subscriber.pull({ ...request, maxMessages });
+      if (!receivedMessages?.length) continue;
+      const ackIds = receivedMessages.map(({ ackId }) => ackId ?? '');
+      await connection.subscriber.acknowledge({ ...request, ackIds });
+      found.push(...receivedMessages.map(({ message }) => toDeadLetter(message)));
     }
     return found;
   };
@@ -138,8 +127,12 @@ export async function createChannel(stage: Stage, options: ChannelOptions = {}):
     },
     deadLetters: takeDeadLetters,
     async pullNow(which = 'work') {
-      const { received } = await pull(which === 'work' ? subscription : deadLetterTopic, 1_000);
-      return received.length;
+      const [{ receivedMessages }] = await connection.subscriber.pull({
+        subscription: path(which === 'work' ? subscription : deadLetterTopic),
+        maxMessages: 1_000,
+        returnImmediately: true,
+      });
+      return receivedMessages?.length ?? 0;
     },
     spans,
     async tree() {
@@ -147,5 +140,15 @@ export async function createChannel(stage: Stage, options: ChannelOptions = {}):
         .replaceAll(deadLetterTopic, 'dead')
         .replaceAll(topic, 'jobs');
     },
+  };
+}
+
+type WireMessage = protos.google.pubsub.v1.IPubsubMessage;
+
+function toDeadLetter(message: WireMessage | null | undefined): DeadLetter {
+  return {
+    data: Buffer.from(message?.data ?? ''),
+    attributes: { ...message?.attributes },
+    orderingKey: message?.orderingKey ?? '',
   };
 }
