@@ -77,6 +77,18 @@ describe('when a batch leaves', () => {
     expect(batches()).toEqual(['ab', 'c', 'L', 'd']);
   });
 
+  test('bytes that have left do not count for the next batch', async () => {
+    const lane = batcher({ maxBytes: 25, maxDelayMs: 100 });
+    addAll(lane, 'abc');
+    await vi.advanceTimersByTimeAsync(100);
+    expect(batches()).toEqual(['ab', 'c']);
+    addAll(lane, 'd');
+    await vi.advanceTimersByTimeAsync(99);
+    expect(batches()).toEqual(['ab', 'c']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(batches()).toEqual(['ab', 'c', 'd']);
+  });
+
   test("Pub/Sub's own limits of a request hold, whatever is asked for", async () => {
     const lane = batcher({ maxMessages: 5_000, maxBytes: 100_000_000, maxDelayMs: 0 });
     for (let i = 0; i < 1_500; i++) lane.add(message('x'));
@@ -177,6 +189,22 @@ describe('drained', () => {
     await drained;
     expect(await outcomes).toEqual(['stored-1', 'refused: no']);
     expect(lane.isIdle).toBe(true);
+  });
+
+  test('waits for every request that is under way, not for the first', async () => {
+    sink.hold();
+    const lane = batcher({ maxMessages: 1, maxInFlight: 2 });
+    const sent = addAll(lane, 'ab');
+    let isDrained = false;
+    const drained = lane.drained().then(() => {
+      isDrained = true;
+    });
+    sink.answer();
+    await vi.advanceTimersByTimeAsync(10);
+    expect(isDrained).toBe(false);
+    sink.answer();
+    await drained;
+    await Promise.all(sent);
   });
 
   test('leaves no timer behind', async () => {

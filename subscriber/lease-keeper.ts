@@ -4,6 +4,7 @@ export interface LeaseKeeper {
   hold(message: IncomingMessage): void;
   /** Forgets a message that was acked or handed back. False when it was not held any more. */
   release(message: IncomingMessage): boolean;
+  holds(message: IncomingMessage): boolean;
   readonly heldCount: number;
   held(): readonly IncomingMessage[];
   stop(): void;
@@ -48,6 +49,7 @@ export function createLeaseKeeper({ source, maxLeaseMs, onLeaseLost }: LeaseOpti
       leases.set(message.ackId, { message, untilMs: message.receivedAtMs + source.ackDeadlineMs });
     },
     release: (message) => leases.delete(message.ackId),
+    holds: (message) => leases.has(message.ackId),
     get heldCount() {
       return leases.size;
     },

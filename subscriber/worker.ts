@@ -4,9 +4,11 @@ import type { Job } from '../shared/job/define.ts';
 import { decodePayload, readHeader } from '../shared/job/envelope.ts';
 import type { Outcome, Retry } from '../shared/job/outcome.ts';
 import type { Logger } from '../shared/log.ts';
+import { MAX_TIMER_MS } from '../shared/max-timer.ts';
 import type { MessageSink } from '../shared/pubsub/message-sink.ts';
 import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
 import { count } from '../shared/trace/meters.ts';
+import { errorMessage } from '../shared/trace/record-error.ts';
 import { ERROR_TYPE, MESSAGING_SUBSCRIPTION_NAME } from '../shared/trace/semconv.ts';
 import {
   compose,
@@ -73,7 +75,7 @@ export interface Worker {
     handler: (delivery: JobDelivery<z.output<Schema>>, signal: AbortSignal) => Promise<Outcome>,
     options?: HandleOptions<z.output<Schema>>,
   ): void;
-  /** Begins to pull. Errors: SubscriptionMissingError. */
+  /** Begins to pull. May be called twice. Errors: SubscriptionMissingError; WorkerStoppingError once it was stopped. */
   start(): Promise<void>;
   /** Stops pulling, lets handlers finish within the grace time, hands back the rest. May be called twice. */
   stop(): Promise<StopReport>;
@@ -109,10 +111,12 @@ export function createWorker(options: WorkerOptions): Worker {
   const { source } = options;
   const registrations = new Map<string, Registration>();
   const stopping = new AbortController();
-  const deliveryNumberOf = createDeliveryCounter();
+  const deliveries = createDeliveryCounter();
   const handler = pipeline(options, registrations);
   let leases: LeaseKeeper;
   let isStopping = false;
+  let interrupted = 0;
+  let started: Promise<void> | undefined;
   let stopped: Promise<StopReport> | undefined;
 
   const handBack = (message: IncomingMessage, afterMs: number) => {
@@ -124,22 +128,31 @@ export function createWorker(options: WorkerOptions): Worker {
     else if (leases.release(message)) source.ack(message); // W1
   };
 
+  /** W2: Pub/Sub redelivers them after the one that ran or waited before them. */
+  const handBackBehind = ({ orderingKey }: IncomingMessage, afterMs: number) => {
+    if (!orderingKey) return;
+    for (const { message } of scheduler.takeBehind(orderingKey)) handBack(message, afterMs);
+  };
+
   const runItem = async (item: Item): Promise<number | undefined> => {
+    if (!leases.holds(item.message)) {
+      handBackBehind(item.message, 0);
+      return undefined; // it waited too long, and Pub/Sub redelivers it
+    }
     const delivery = toDelivery(item, source.subscription, registrations);
     const outcome = await handler(delivery, stopping.signal).catch((error) => failedPipeline(options, error));
     const againAfterMs = waitHereMs(item.message, outcome);
-    if (againAfterMs !== undefined && !isStopping) {
+    if (againAfterMs !== undefined && !isStopping && leases.holds(item.message)) {
       item.localTry += 1;
       return againAfterMs; // W2: the key stays taken
     }
     settle(item, outcome);
-    const { orderingKey } = item.message;
-    if (orderingKey && outcome.kind === 'retry') {
-      // W2: Pub/Sub redelivers them after this one.
-      const afterMs = outcome.afterMs ?? 0;
-      for (const { message } of scheduler.takeBehind(orderingKey)) handBack(message, afterMs);
+    if (outcome.kind === 'retry') {
+      if (outcome.handedBack) interrupted += 1;
+      if (item.localTry > 1) deliveries.tried(item.message, delivery.attempt);
+      handBackBehind(item.message, outcome.afterMs ?? 0);
     }
-    options.onSettled?.(delivery, outcome);
+    report(options, delivery, outcome);
     return undefined;
   };
 
@@ -152,7 +165,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const receive = (message: IncomingMessage) => {
     if (isStopping) return source.nack(message, 0);
     leases.hold(message);
-    scheduler.add({ message, deliveryNumber: deliveryNumberOf(message), localTry: 1 });
+    scheduler.add({ message, deliveryNumber: deliveries.numberOf(message), localTry: 1 });
   };
 
   const stop = async (): Promise<StopReport> => {
@@ -167,7 +180,28 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const message of abandoned) handBack(message, 0);
     leases?.stop();
     await source.close();
-    return { handedBack: unstarted.length + abandoned.length };
+    return { handedBack: unstarted.length + interrupted + abandoned.length };
+  };
+
+  const start = async () => {
+    if (isStopping) throw new WorkerStoppingError();
+    leases = createLeaseKeeper({
+      source,
+      maxLeaseMs: options.maxLeaseMs ?? 3_600_000,
+      onLeaseLost: (message) => {
+        options.logger?.warn(
+          { messageId: message.id },
+          'the lease reached its maximum; Pub/Sub will redeliver',
+        );
+      },
+    });
+    try {
+      await source.start({ onMessage: receive, onError: (error) => sourceFailed(options, error) });
+    } catch (error) {
+      leases.stop();
+      throw error;
+    }
+    if (isStopping) source.pause(); // it was stopped meanwhile
   };
 
   return {
@@ -176,18 +210,9 @@ export function createWorker(options: WorkerOptions): Worker {
       // The pipeline hands each handler the payload that its own job's schema has checked.
       registrations.set(job.type, { job, run, onDeadLetter } as unknown as Registration);
     },
-    async start() {
-      leases = createLeaseKeeper({
-        source,
-        maxLeaseMs: options.maxLeaseMs ?? 3_600_000,
-        onLeaseLost: (message) => {
-          options.logger?.warn(
-            { messageId: message.id },
-            'the lease reached its maximum; Pub/Sub will redeliver',
-          );
-        },
-      });
-      await source.start({ onMessage: receive, onError: (error) => sourceFailed(options, error) });
+    start() {
+      started ??= start();
+      return started;
     },
     stop() {
       stopped ??= stop();
@@ -250,7 +275,16 @@ function waitHereMs({ orderingKey }: IncomingMessage, outcome: Outcome): number 
 /** A layer of our own or of the user's failed outside classification: the message is kept, and somebody is told. */
 function failedPipeline({ logger }: WorkerOptions, error: unknown): Retry {
   logger?.error({ err: error }, 'a middleware failed; the job will be retried');
-  return { kind: 'retry', afterMs: 10_000, reason: String(error), error };
+  return { kind: 'retry', afterMs: 10_000, reason: errorMessage(error), error };
+}
+
+/** An observer that throws has no say in what becomes of the message. */
+function report({ onSettled, logger }: WorkerOptions, delivery: Delivery, outcome: Outcome): void {
+  try {
+    onSettled?.(delivery, outcome);
+  } catch (error) {
+    logger?.error({ err: error, jobId: delivery.jobId }, 'onSettled failed');
+  }
 }
 
 function sourceFailed({ logger, source }: WorkerOptions, error: Error): void {
@@ -264,7 +298,7 @@ function sourceFailed({ logger, source }: WorkerOptions, error: Error): void {
 async function within(ms: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+    timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
   });
   await Promise.race([work, limit]);
   clearTimeout(timer);

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { ThroughlineError } from '../errors.ts';
+import { MAX_TIMER_MS } from '../max-timer.ts';
 import { DEFAULT_RETRY, MAX_BACKOFF_MS, type RetryPolicy } from './retry.ts';
 
 /** A named, versioned, schema-checked unit of asynchronous work: one object that publisher and worker share. */
@@ -42,8 +43,6 @@ export class JobDefinitionError extends ThroughlineError {
   readonly code = 'JOB_DEFINITION';
 }
 
-/** Beyond it Node's timers fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 const NAME = /^[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$/;
 
 /** Errors: JobDefinitionError when name, version, topic, retry or time-out make no sense. */

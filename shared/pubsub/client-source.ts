@@ -53,6 +53,7 @@ export function createClientSource(
     ackDeadlineMs,
     async start(listener: MessageListener) {
       await checkSubscriptionExists(connection, name);
+      if (paused) return; // it was stopped meanwhile
       subscription = connection.pubsub.subscription(name, subscriberOptions(options, ackDeadlineMs));
       subscription.on('error', (error) => listener.onError(error));
       subscription.on('message', (message) => {

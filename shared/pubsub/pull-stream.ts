@@ -12,11 +12,23 @@ export interface PullStreamOptions extends PullRequest {
 
 /** The server closes idle streams; an empty request keeps one open. */
 const KEEP_ALIVE_MS = 30_000;
+/** How long the server may take to end its side of a stream that is being closed. */
+const CLOSE_GRACE_MS = 1_000;
 const MIN_RECONNECT_MS = 100;
 const MAX_RECONNECT_MS = 10_000;
 
 /** The server ends every stream now and then; these ends are no fault. */
 const ROUTINE_ENDS = new Set([grpcStatus.OK, grpcStatus.UNAVAILABLE, grpcStatus.DEADLINE_EXCEEDED]);
+
+export interface OpenPullStream {
+  /**
+   * Asks the server to end the stream. What is on its way still arrives: a stream that is cancelled takes messages
+   * with it, which Pub/Sub then gives to nobody until their ack deadline. May be called twice.
+   */
+  close(): void;
+  /** Settles when nothing more will arrive. */
+  readonly ended: Promise<void>;
+}
 
 /**
  * One StreamingPull that is reopened whenever it ends, until it is closed.
@@ -24,15 +36,21 @@ const ROUTINE_ENDS = new Set([grpcStatus.OK, grpcStatus.UNAVAILABLE, grpcStatus.
  * It speaks to the generated client's stub: the client's own wrapper would buffer responses a second time, and what is
  * buffered is leased but not worked on.
  */
-export function openPullStream(connection: PubSubConnection, options: PullStreamOptions): { close(): void } {
+export function openPullStream(connection: PubSubConnection, options: PullStreamOptions): OpenPullStream {
   let stream: PullStream | undefined;
   let reconnectTimer: NodeJS.Timeout | undefined;
   let failures = 0;
   let closed = false;
+  let cutOff: NodeJS.Timeout | undefined;
+  const ended = Promise.withResolvers<void>();
 
   const reconnect = (status: StatusObject) => {
     stream = undefined;
-    if (closed) return;
+    if (closed) {
+      clearTimeout(cutOff);
+      ended.resolve();
+      return;
+    }
     if (!ROUTINE_ENDS.has(status.code)) options.onError(streamError(options.subscription, status));
     const delay = Math.min(MAX_RECONNECT_MS, MIN_RECONNECT_MS * 2 ** Math.min(failures, 10));
     failures += 1;
@@ -60,11 +78,16 @@ export function openPullStream(connection: PubSubConnection, options: PullStream
   const keepAlive = setInterval(() => stream?.write('keep-alive'), KEEP_ALIVE_MS);
   openOrReport();
   return {
+    ended: ended.promise,
     close() {
+      if (closed) return;
       closed = true;
       clearInterval(keepAlive);
       clearTimeout(reconnectTimer);
-      stream?.cancel();
+      if (!stream) return ended.resolve();
+      const open = stream;
+      open.end();
+      cutOff = setTimeout(() => open.cancel(), CLOSE_GRACE_MS);
     },
   };
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type AckBatcher, createAckBatcher } from './ack-batcher.ts';
 import { type PubSubConnection, subscriptionPath } from './connection.ts';
 import type { IncomingMessage, MessageListener, MessageSource } from './message-source.ts';
-import { openPullStream } from './pull-stream.ts';
+import { type OpenPullStream, openPullStream } from './pull-stream.ts';
 import { checkSubscriptionExists } from './subscription-check.ts';
 
 export interface StreamingPullOptions {
@@ -34,7 +34,7 @@ export function createStreamingPullSource(
   const ackDeadlineSeconds = Math.round(ackDeadlineMs / 1_000);
   const streamCount = options.streams ?? 5;
   const postponed = new Map<string, NodeJS.Timeout>();
-  let streams: { close(): void }[] = [];
+  let streams: OpenPullStream[] = [];
   let acks: AckBatcher | undefined;
   let closed: Promise<void> | undefined;
 
@@ -48,7 +48,6 @@ export function createStreamingPullSource(
 
   const pause = () => {
     for (const stream of streams) stream.close();
-    streams = [];
   };
 
   const postpone = (ackId: string, afterMs: number) => {
@@ -61,6 +60,7 @@ export function createStreamingPullSource(
 
   const stop = async () => {
     pause();
+    await Promise.all(streams.map(({ ended }) => ended));
     handBackPostponed();
     await acks?.flush();
   };
@@ -70,6 +70,7 @@ export function createStreamingPullSource(
     ackDeadlineMs,
     async start(listener: MessageListener) {
       await checkSubscriptionExists(connection, subscription);
+      if (closed) return; // it was stopped meanwhile
       acks = createAckBatcher(connection, subscription, (error) => listener.onError(error));
       const clientId = randomUUID();
       const perStream = {

@@ -1,6 +1,7 @@
 import {
   type Context,
   context,
+  diag,
   propagation,
   ROOT_CONTEXT,
   type SpanContext,
@@ -46,7 +47,11 @@ export function captureCarrier(from: Context = context.active(), options: Baggag
   const carrier: Record<string, string> = {};
   const baggage = allowedBaggage(propagation.getBaggage(from), options.baggageKeys ?? DEFAULT_BAGGAGE_KEYS);
   const crossing = baggage ? propagation.setBaggage(from, baggage) : propagation.deleteBaggage(from);
-  propagation.inject(withKnownFlags(crossing), carrier, setter);
+  try {
+    propagation.inject(withKnownFlags(crossing), carrier, setter);
+  } catch (error) {
+    diag.error(`the propagator failed to write: ${String(error)}`);
+  }
   return carrier;
 }
 
@@ -61,12 +66,22 @@ export function restoreCarrier(
 ): Context {
   const base = options.base ?? ROOT_CONTEXT;
   if (typeof carrier !== 'object' || carrier === null) return base;
-  const restored = propagation.extract(base, carrier, getter);
+  const restored = extract(base, carrier);
   const baggage = propagation.getBaggage(restored);
   const own = propagation.getBaggage(base);
   if (!baggage || baggage === own) return restored;
   const allowed = allowedBaggage(baggage, options.baggageKeys ?? DEFAULT_BAGGAGE_KEYS) ?? own;
   return allowed ? propagation.setBaggage(restored, allowed) : propagation.deleteBaggage(restored);
+}
+
+/** A propagator that throws, or a carrier that throws when it is read, is no reason for the work to fail. */
+function extract(base: Context, carrier: Carrier): Context {
+  try {
+    return propagation.extract(base, carrier, getter);
+  } catch (error) {
+    diag.error(`the propagator failed to read: ${String(error)}`);
+    return base;
+  }
 }
 
 /** The span that a carrier names, to link to; undefined when it names none. */

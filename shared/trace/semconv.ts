@@ -44,7 +44,7 @@ export const JOB_OUTCOME = 'throughline.job.outcome';
 export const JOB_OUTCOME_REASON = 'throughline.job.outcome.reason';
 export const JOB_RETRY_AFTER_MS = 'throughline.job.retry_after_ms';
 
-/** Where a process span's context came from: `own`, `google-client` or `none`. */
+/** Where a process span's context came from, when not from ours: `google-client` or `none`. */
 export const CONTEXT_SOURCE = 'throughline.context.source';
 
 /** On a link: why the two spans belong together. Its values are `LinkReason` in links.ts. */

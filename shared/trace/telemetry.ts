@@ -1,6 +1,6 @@
 import { type Context, context, DiagLogLevel, diag, metrics, propagation, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
+import { isTracingSuppressed, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
@@ -19,6 +19,7 @@ import {
 import { reservationIn } from './durable-span.ts';
 import { orderAttributes } from './order-key.ts';
 import { createIdGenerator } from './span-ids.ts';
+import { createW3CPropagator } from './w3c-propagator.ts';
 
 /** The OpenTelemetry SDK is set up here, and imported nowhere else. */
 export interface TelemetryOptions {
@@ -72,8 +73,8 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     resource,
     sampler: reservingSampler(options.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
     idGenerator: createIdGenerator(new RandomIdGenerator()),
+    // Without a meter provider of its own: counting every span's start and end costs more than it tells.
     spanProcessors: [orderKeyProcessor(), ...batchProcessors(options, meterProvider)],
-    meterProvider,
   });
   register(tracerProvider, meterProvider);
   return lifecycle(tracerProvider, meterProvider);
@@ -82,9 +83,9 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
 function register(tracerProvider: BasicTracerProvider, meterProvider: MeterProvider): void {
   diag.setLogger(stderrDiagnostics, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(
-    new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }),
-  );
+  const traceContext = new W3CTraceContextPropagator();
+  const baggage = new W3CBaggagePropagator();
+  propagation.setGlobalPropagator(createW3CPropagator({ traceContext, baggage, isTracingSuppressed }));
   trace.setGlobalTracerProvider(tracerProvider);
   metrics.setGlobalMeterProvider(meterProvider);
 }

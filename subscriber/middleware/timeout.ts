@@ -23,6 +23,7 @@ export const timeout: Middleware = (next) => (delivery, signal) => {
       own.abort(error);
       timer = setTimeout(() => reject(error), SETTLE_MS);
     }, timeoutMs);
+    timer.unref(); // a handler that never ends shall not keep a stopped process alive
     const finished = () => {
       clearTimeout(timer);
       unfollow();

@@ -138,8 +138,8 @@ function spanAttributes(delivery: Delivery, origin: MessageContext, destination:
     [MESSAGING_MESSAGE_BODY_SIZE]: message.data.byteLength,
     [JOB_ID]: delivery.jobId,
     [JOB_ATTEMPT]: delivery.attempt,
-    [CONTEXT_SOURCE]: origin.source,
   };
+  if (origin.source !== 'own') attributes[CONTEXT_SOURCE] = origin.source;
   if (message.orderingKey) attributes[MESSAGING_ORDERING_KEY] = message.orderingKey;
   if (message.deliveryAttempt) attributes[MESSAGING_DELIVERY_ATTEMPT] = message.deliveryAttempt;
   if (registration) {

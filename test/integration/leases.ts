@@ -23,9 +23,10 @@ export function leases(stage: () => Stage): void {
           }),
         );
         await channel.publisher.publish(job, { text: 'long' });
+        await channel.settled.final(1);
+        // A second delivery of the first message would stand before this one, for both bear one key.
         await channel.publisher.publish(job, { text: 'next' });
         await channel.settled.final(2);
-        // The second message of the key would stand behind a second delivery of the first.
         expect(handled, source.name).toEqual(['long/1', 'next/1']);
       }),
     );

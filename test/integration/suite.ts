@@ -10,6 +10,7 @@ import { leases } from './leases.ts';
 import { linkedSpans } from './linked-spans.ts';
 import { orderCompensation } from './order-compensation.ts';
 import { ordering } from './ordering.ts';
+import { stopping } from './stopping.ts';
 import { topology } from './topology.ts';
 
 /** What a part of the suite is given; the stage exists only inside a test. */
@@ -25,6 +26,7 @@ const FOR_EACH_SOURCE = {
   baggage,
   ordering,
   bulk,
+  stopping,
   'the reference order': orderCompensation,
 };
 

@@ -13,6 +13,7 @@ import {
 } from '../../shared/index.ts';
 import { createWorker, type Worker, type WorkerOptions } from '../../subscriber/index.ts';
 import { normalisedTree, type SpanRecord } from '../../testing/index.ts';
+import { type ArrivalCount, createArrivalCount } from './arrival-count.ts';
 import { createSettledLog, type SettledLog } from './settled-log.ts';
 import { type SourceKind, STREAMING_PULL } from './source-kind.ts';
 import type { Stage } from './stage.ts';
@@ -32,6 +33,7 @@ export interface Channel {
   readonly sink: MessageSink;
   readonly publisher: Publisher;
   readonly settled: SettledLog;
+  readonly arrived: ArrivalCount;
   newPublisher(options?: Partial<PublisherOptions>): Publisher;
   /** A job on this topic, `note.keep` version 1 unless told otherwise, that is retried almost at once. */
   job(definition?: Partial<JobDefinition<typeof note>>): ReturnType<typeof defineJob<typeof note>>;
@@ -69,6 +71,7 @@ export async function createChannel(stage: Stage, options: ChannelOptions = {}):
   await applyTopology(connection, jobTopology({ ...names, ordered, maxDeliveryAttempts }));
   const sink = createBatchSink(connection);
   const settled = createSettledLog();
+  const arrived = createArrivalCount();
   const workers: Worker[] = [];
   onTestFinished(async () => {
     await Promise.all(workers.map((worker) => worker.stop()));
@@ -106,6 +109,7 @@ export async function createChannel(stage: Stage, options: ChannelOptions = {}):
     deadLetterTopic,
     sink,
     settled,
+    arrived,
     newPublisher,
     publisher: newPublisher(),
     job: (definition) =>
@@ -113,7 +117,9 @@ export async function createChannel(stage: Stage, options: ChannelOptions = {}):
     async work(register, more = {}) {
       const kind = options.source ?? STREAMING_PULL;
       const { ackDeadlineMs } = options;
-      const source = kind.create(connection, { subscription, ...(ackDeadlineMs && { ackDeadlineMs }) });
+      const source = arrived.watch(
+        kind.create(connection, { subscription, ...(ackDeadlineMs && { ackDeadlineMs }) }),
+      );
       const worker = createWorker({ source, sink, topic, deadLetterTopic, onSettled: settled.add, ...more });
       workers.push(worker);
       register(worker);

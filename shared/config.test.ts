@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest';
+import { ConfigError, readConfig } from './config.ts';
+
+function problemsOf(env: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+test('an empty environment gives the defaults', () => {
+  expect(readConfig({})).toMatchObject({
+    projectId: undefined,
+    pubsubEmulatorHost: undefined,
+    otlpEndpoint: undefined,
+    logLevel: 'info',
+    ackDeadlineMs: 30_000,
+    spanDelayMs: 1_000,
+    searchPath: '',
+    noColor: false,
+    ci: false,
+  });
+});
+
+test('an empty variable counts as unset', () => {
+  const env = { PUBSUB_EMULATOR_HOST: '', LOG_LEVEL: '', NO_COLOR: '', CI: '', GOOGLE_CLOUD_PROJECT: '' };
+  expect(readConfig(env)).toEqual(readConfig({}));
+});
+
+test('the project is told, in this order, by two variables, or made up for an emulator', () => {
+  const emulator = { PUBSUB_EMULATOR_HOST: '127.0.0.1:8085' };
+  const both = { GOOGLE_CLOUD_PROJECT: 'a', PUBSUB_PROJECT_ID: 'b', ...emulator };
+  expect(readConfig(both).projectId).toBe('a');
+  expect(readConfig({ ...both, GOOGLE_CLOUD_PROJECT: '' }).projectId).toBe('b');
+  expect(readConfig(emulator).projectId).toBe('throughline-local');
+});
+
+test('every wrong setting is told in one message', () => {
+  const env = {
+    PUBSUB_EMULATOR_HOST: 'http://localhost',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'localhost:4318',
+    LOG_LEVEL: 'loud',
+    THROUGHLINE_ACK_DEADLINE_MS: 'soon',
+    OTEL_BSP_SCHEDULE_DELAY: '0',
+    PARTNERS_URL: 'ftp://partners',
+  };
+  const problems = problemsOf(env);
+  expect(problems.map((problem) => problem.split(':')[0]).toSorted()).toEqual(Object.keys(env).toSorted());
+  expect(new ConfigError(problems).message.split('\n')).toHaveLength(7);
+  expect(problems.join()).toContain('expected host:port');
+});
+
+describe('refuses', () => {
+  test.each([
+    ['an ack deadline that is too short for Pub/Sub', { THROUGHLINE_ACK_DEADLINE_MS: '9999' }],
+    ['one that is too long', { THROUGHLINE_ACK_DEADLINE_MS: '600001' }],
+    ['one that is no whole number', { THROUGHLINE_ACK_DEADLINE_MS: '10000.5' }],
+    ['one of blanks', { THROUGHLINE_ACK_DEADLINE_MS: ' ' }],
+    ['an emulator without a port', { PUBSUB_EMULATOR_HOST: 'localhost' }],
+    ['an emulator with a path', { PUBSUB_EMULATOR_HOST: 'localhost:8085/v1' }],
+    ['a script as an address', { PARTNERS_URL: 'javascript:alert(1)' }],
+  ])('%s', (_what, env) => {
+    expect(problemsOf(env)).toHaveLength(1);
+  });
+});
