@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -10,39 +11,8 @@ const run = promisify(execFile);
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const PARTS = ['publisher', 'subscriber', 'shared', 'emulator', 'testing'];
 
-/** A job published and handled through the packed library, and its trace checked: what a user would write first. */
-const PROGRAM = `
-import { startEmulator } from 'throughline/emulator';
-import { createPublisher } from 'throughline/publisher';
-import { applyTopology, connect, createBatchSink, createStreamingPullSource, defineJob, done, jobTopology, startTelemetry } from 'throughline/shared';
-import { createWorker } from 'throughline/subscriber';
-import { assertConnected, createSpanCollector } from 'throughline/testing';
-import { z } from 'zod';
-
-const emulator = await startEmulator();
-const collector = createSpanCollector();
-const telemetry = startTelemetry({ serviceName: 'shop', exporters: [collector], batch: { scheduledDelayMs: 10 } });
-const connection = await connect({ projectId: 'shop', emulatorHost: emulator.host });
-await applyTopology(connection, jobTopology({ topic: 'mails' }));
-const welcome = defineJob({ name: 'mail.welcome', version: 1, topic: 'mails', payload: z.object({ to: z.email() }) });
-const sink = createBatchSink(connection);
-const source = createStreamingPullSource(connection, { subscription: 'mails-worker' });
-const worker = createWorker({ source, sink, topic: 'mails', deadLetterTopic: 'mails-dead-letters' });
-worker.handle(welcome, async ({ payload }) => {
-  console.log('welcome', payload.to.toUpperCase());
-  return done();
-});
-await worker.start();
-const publisher = createPublisher({ sink, source: 'shop' });
-await publisher.publish(welcome, { to: 'ada@shop.example' }, { orderKey: 'O-1' });
-await collector.waitFor((spans) => spans.length >= 2, { timeoutMs: 10_000 });
-assertConnected(collector.spans, 'O-1');
-console.log(collector.tree());
-await worker.stop();
-await connection.close();
-await telemetry.shutdown();
-await emulator.close();
-`;
+/** What a new user copies: the README's example, as it stands. It is valid JavaScript, too. */
+const EXAMPLE = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(REPOSITORY, 'README.md'), 'utf8'))?.[1] ?? '';
 
 describe('the packed package in an empty project', () => {
   let project: string;
@@ -61,14 +31,14 @@ describe('the packed package in an empty project', () => {
 
   afterAll(() => rm(project, { recursive: true, force: true }));
 
-  it('runs from plain JavaScript', async () => {
-    await writeFile(join(project, 'main.js'), PROGRAM);
+  it("runs the README's example from plain JavaScript", async () => {
+    await writeFile(join(project, 'main.js'), EXAMPLE);
     const { stdout } = await run(process.execPath, ['main.js'], { cwd: project });
-    expect(stdout).toContain('welcome ADA@SHOP.EXAMPLE');
+    expect(stdout).toContain('welcome, ada@shop.example (attempt 1)');
     expect(stdout).toMatch(/send mails.*\n\s+process mails/);
   });
 
-  it('type-checks from TypeScript, and a wrong payload does not', async () => {
+  it("type-checks the README's example from TypeScript, and refuses a wrong payload", async () => {
     const compiler = join(
       dirname(fileURLToPath(import.meta.resolve('typescript/package.json'))),
       'bin',
@@ -94,9 +64,9 @@ describe('the packed package in an empty project', () => {
         ],
         { cwd: project },
       );
-    await writeFile(join(project, 'right.ts'), PROGRAM);
+    await writeFile(join(project, 'right.ts'), EXAMPLE);
     await check('right.ts');
-    await writeFile(join(project, 'wrong.ts'), PROGRAM.replace("{ to: 'ada@shop.example' }", '{ to: 7 }'));
+    await writeFile(join(project, 'wrong.ts'), EXAMPLE.replace("{ to: 'ada@shop.example' }", '{ to: 7 }'));
     await expect(check('wrong.ts')).rejects.toMatchObject({
       stdout: expect.stringContaining("'number' is not assignable"),
     });
