@@ -89,32 +89,6 @@ describe('when a batch leaves', () => {
     expect(batches()).toEqual(['ab', 'c', 'd']);
   });
 
-  test("Pub/Sub's own limits of a request hold, whatever is asked for", async () => {
-    const lane = batcher({ maxMessages: 5_000, maxBytes: 100_000_000, maxDelayMs: 0 });
-    for (let i = 0; i < 1_500; i++) lane.add(message('x'));
-    for (let i = 0; i < 3; i++) lane.add(message('L', 4_000_000));
-    await vi.advanceTimersByTimeAsync(5);
-    expect(sink.messages).toHaveLength(1_503);
-    for (const { messages } of sink.requests) {
-      expect(messages.length).toBeLessThanOrEqual(1_000);
-      expect(messages.reduce((sum, { data }) => sum + data.byteLength, 0)).toBeLessThan(10_000_000);
-    }
-  });
-});
-
-describe('what is under way', () => {
-  test('is bounded, and what arrives meanwhile forms the next batch', async () => {
-    sink.hold();
-    const lane = batcher({ maxInFlight: 2, maxMessages: 2, maxDelayMs: 0 });
-    addAll(lane, 'abcdefg');
-    await vi.advanceTimersByTimeAsync(1);
-    expect(batches()).toEqual(['ab', 'cd']);
-    sink.answer();
-    await vi.advanceTimersByTimeAsync(1);
-    expect(batches()).toEqual(['ab', 'cd', 'ef']);
-    expect(sink.maxTogether).toBe(2);
-  });
-
   test('resolves each message with its own id', async () => {
     const ids = await Promise.all([...addAll(batcher({ maxMessages: 2 }), 'abcd')]);
     expect(ids).toEqual(['stored-1', 'stored-2', 'stored-3', 'stored-4']);

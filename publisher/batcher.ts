@@ -1,4 +1,4 @@
-import { MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, messageBytes } from '../shared/pubsub/limits.ts';
+import { messageBytes } from '../shared/pubsub/limits.ts';
 import type { MessageSink, OutgoingMessage } from '../shared/pubsub/message-sink.ts';
 
 export interface BatchingOptions {
@@ -45,8 +45,8 @@ export class Batcher {
 
   constructor(sink: MessageSink, topic: string, ordered: boolean, options: BatchingOptions = {}) {
     this.#send = (messages) => sink.publish(topic, messages);
-    this.#maxMessages = Math.min(options.maxMessages ?? 500, MAX_REQUEST_MESSAGES);
-    this.#maxBytes = Math.min(options.maxBytes ?? 4_000_000, MAX_REQUEST_BYTES);
+    this.#maxMessages = options.maxMessages ?? 500;
+    this.#maxBytes = options.maxBytes ?? 4_000_000;
     this.#maxDelayMs = options.maxDelayMs ?? 10;
     this.#maxInFlight = ordered ? 1 : (options.maxInFlight ?? 4);
     this.#ordered = ordered;

@@ -184,6 +184,28 @@ test('what was sent is counted by topic', async () => {
   expect(await telemetry.sum(SENT, { 'messaging.destination.name': 'jobs' })).toBe(2);
 });
 
+describe('what can never work is refused at once', () => {
+  test('batches that Pub/Sub does not take', () => {
+    const batching = { maxMessages: 1_001, maxBytes: 10_000_001, maxDelayMs: -1, maxInFlight: 0 };
+    expect(() => publisherWith({ batching })).toThrow(
+      /maxMessages: .* 1001; maxBytes: .*; maxDelayMs: .*; maxInFlight: /,
+    );
+  });
+
+  test('a schema that does not accept the JSON of what it accepted', async () => {
+    const dated = defineJob({
+      name: 'mail.dated',
+      version: 1,
+      topic: 'jobs',
+      payload: z.object({ at: z.date() }),
+    });
+    const published = publisher.publish(dated, { at: new Date() });
+    await expect(published).rejects.toThrow(PayloadError);
+    await expect(published).rejects.toThrow(/at: .*as the worker will read it/s);
+    expect(sink.messages).toEqual([]);
+  });
+});
+
 describe('publishing many jobs', () => {
   test('gives one result an item, in order, and failures stay alone', async () => {
     const items = [{ payload: { n: 1 } }, { payload: { n: 'x' as never } }, { payload: {}, jobId: 'third' }];

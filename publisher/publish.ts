@@ -10,8 +10,9 @@ import {
 } from '@opentelemetry/api';
 import type { z } from 'zod';
 import type { Job } from '../shared/job/define.ts';
-import { checkPayload, encodeJob } from '../shared/job/envelope.ts';
-import { checkMessage } from '../shared/pubsub/limits.ts';
+import { checkPayload, decodePayload, encodeJob, PayloadError } from '../shared/job/envelope.ts';
+import { checkNumbers } from '../shared/options.ts';
+import { checkMessage, MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES } from '../shared/pubsub/limits.ts';
 import type { MessageSink, OutgoingMessage } from '../shared/pubsub/message-sink.ts';
 import { injectContext } from '../shared/trace/message-context.ts';
 import { count } from '../shared/trace/meters.ts';
@@ -102,6 +103,12 @@ export interface Publisher {
 const BULK_WINDOW = 4_000;
 
 export function createPublisher(options: PublisherOptions): Publisher {
+  checkNumbers('createPublisher: batching', options.batching ?? {}, {
+    maxMessages: { min: 1, max: MAX_REQUEST_MESSAGES, whole: true },
+    maxBytes: { min: 1, max: MAX_REQUEST_BYTES },
+    maxDelayMs: { min: 0, max: 60_000 },
+    maxInFlight: { min: 1 },
+  });
   const lanes = createLanes(options.sink, options.batching);
 
   const publish: Publisher['publish'] = async (job, payload, publishOptions = {}) => {
@@ -112,6 +119,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     const orderingKey = job.orderingKey?.(checked, orderKey);
     const { attributes } = publishOptions;
     const envelope = encodeJob(job, payload, { jobId, source: options.source, orderKey, attributes });
+    checkReadable(job, envelope.data);
     const bodyBytes = envelope.data.byteLength;
     const span = startSendSpan(job, { jobId, orderingKey, bodyBytes }, publishOptions, parent);
     try {
@@ -157,6 +165,27 @@ export function createPublisher(options: PublisherOptions): Publisher {
   };
 
   return { publish, publishAll, close: () => lanes.drained() };
+}
+
+const readable = new WeakSet<Job>();
+
+/**
+ * Reads a job's first payload as the worker will: a schema such as `z.date()` accepts what is published and refuses what
+ * arrives, and every such message would die at the worker.
+ */
+function checkReadable(job: Job, data: Uint8Array): void {
+  if (readable.has(job)) return;
+  try {
+    decodePayload(job, data);
+  } catch (cause) {
+    if (!(cause instanceof PayloadError)) throw cause;
+    throw new PayloadError(
+      job.type,
+      [...cause.issues, 'this is the payload as JSON, as the worker will read it'],
+      { cause },
+    );
+  }
+  readable.add(job);
 }
 
 function sendingContext({ context: given, orderKey }: PublishOptions): Context {

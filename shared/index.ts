@@ -5,6 +5,7 @@ export { AttributeConflictError, PayloadError } from './job/envelope.ts';
 export { cancelled, deadLetter, done, type Outcome, retry } from './job/outcome.ts';
 export { backoffMs, DEFAULT_RETRY, type RetryPolicy } from './job/retry.ts';
 export { createLogger, type Logger, type LogOptions } from './log.ts';
+export { OptionsError } from './options.ts';
 export { type BatchSinkOptions, createBatchSink } from './pubsub/batch-sink.ts';
 export { type ClientSourceOptions, createClientSource } from './pubsub/client-source.ts';
 export {

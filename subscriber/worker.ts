@@ -5,6 +5,7 @@ import { decodePayload, readHeader } from '../shared/job/envelope.ts';
 import type { Outcome, Retry } from '../shared/job/outcome.ts';
 import type { Logger } from '../shared/log.ts';
 import { MAX_TIMER_MS } from '../shared/max-timer.ts';
+import { checkNumbers } from '../shared/options.ts';
 import type { MessageSink } from '../shared/pubsub/message-sink.ts';
 import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
 import { count } from '../shared/trace/meters.ts';
@@ -108,6 +109,12 @@ interface Item {
 }
 
 export function createWorker(options: WorkerOptions): Worker {
+  checkNumbers('createWorker', options, {
+    maxInFlight: { min: 1 },
+    maxLeaseMs: { min: 1 },
+    drainTimeoutMs: { min: 0 },
+    continueWithinMs: { min: 0 },
+  });
   const { source } = options;
   const registrations = new Map<string, Registration>();
   const stopping = new AbortController();

@@ -1,4 +1,5 @@
 import { Duration, type Message, type Subscription, SubscriptionCloseBehaviors } from '@google-cloud/pubsub';
+import { checkNumbers } from '../options.ts';
 import { type PubSubConnection, subscriptionPath } from './connection.ts';
 import type { IncomingMessage, MessageListener, MessageSource } from './message-source.ts';
 import { checkSubscriptionExists } from './subscription-check.ts';
@@ -28,6 +29,13 @@ export function createClientSource(
   connection: PubSubConnection,
   options: ClientSourceOptions,
 ): MessageSource {
+  checkNumbers('createClientSource', options, {
+    maxOutstandingMessages: { min: 1 },
+    maxOutstandingBytes: { min: 1 },
+    ackDeadlineMs: { min: 10_000, max: 600_000 },
+    maxLeaseMs: { min: 0 },
+    closeTimeoutMs: { min: 0 },
+  });
   const name = subscriptionPath(connection.projectId, options.subscription);
   const ackDeadlineMs = options.ackDeadlineMs ?? 30_000;
   const postponed = new Map<string, NodeJS.Timeout>();

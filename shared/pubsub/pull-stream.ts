@@ -52,6 +52,10 @@ export function openPullStream(connection: PubSubConnection, options: PullStream
       return;
     }
     if (!ROUTINE_ENDS.has(status.code)) options.onError(streamError(options.subscription, status));
+    reopenSoon();
+  };
+
+  const reopenSoon = () => {
     const delay = Math.min(MAX_RECONNECT_MS, MIN_RECONNECT_MS * 2 ** Math.min(failures, 10));
     failures += 1;
     reconnectTimer = setTimeout(openOrReport, delay * (0.5 + Math.random() / 2));
@@ -72,7 +76,10 @@ export function openPullStream(connection: PubSubConnection, options: PullStream
   };
 
   const openOrReport = () => {
-    open().catch(options.onError);
+    open().catch((error) => {
+      options.onError(error);
+      if (!closed) reopenSoon();
+    });
   };
 
   const keepAlive = setInterval(() => stream?.write('keep-alive'), KEEP_ALIVE_MS);

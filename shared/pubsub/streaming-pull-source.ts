@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { checkNumbers } from '../options.ts';
 import { type AckBatcher, createAckBatcher } from './ack-batcher.ts';
 import { type PubSubConnection, subscriptionPath } from './connection.ts';
 import type { IncomingMessage, MessageListener, MessageSource } from './message-source.ts';
@@ -29,6 +30,12 @@ export function createStreamingPullSource(
   connection: PubSubConnection,
   options: StreamingPullOptions,
 ): MessageSource {
+  checkNumbers('createStreamingPullSource', options, {
+    streams: { min: 1, whole: true },
+    maxOutstandingMessages: { min: 1 },
+    maxOutstandingBytes: { min: 1 },
+    ackDeadlineMs: { min: 10_000, max: 600_000 },
+  });
   const subscription = subscriptionPath(connection.projectId, options.subscription);
   const ackDeadlineMs = options.ackDeadlineMs ?? 30_000;
   const ackDeadlineSeconds = Math.round(ackDeadlineMs / 1_000);
