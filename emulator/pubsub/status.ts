@@ -32,7 +32,6 @@ export const alreadyExists = (name: string): StatusError =>
 export const unsupported = (what: string): StatusError =>
   new StatusError(status.UNIMPLEMENTED, `${what} is not supported by the embedded Pub/Sub emulator.`);
 
-export const cancelled = (details: string): StatusError => new StatusError(status.CANCELLED, details);
 export const unavailable = (details: string): StatusError => new StatusError(status.UNAVAILABLE, details);
 
 export function toStatusError(error: unknown): StatusError {

@@ -16,7 +16,7 @@ import { type RunResult, runContender } from './run.ts';
 export async function messaging(options: BenchOptions): Promise<BenchResult> {
   const size = options.quick
     ? { warmUp: 500, burst: 2_000, paced: 200, pace: 400, rounds: 1, memory: 4_000 }
-    : { warmUp: 5_000, burst: 20_000, paced: 2_000, pace: 500, rounds: 5, memory: 200_000 };
+    : { warmUp: 20_000, burst: 50_000, paced: 1_500, pace: 500, rounds: 5, memory: 200_000 };
   const { warmUp } = size;
   const rounds = options.rounds ?? size.rounds;
   const emulator = await startEmulatorProcess(options.emulator);
