@@ -14,6 +14,7 @@ import { checkPayload, decodePayload, encodeJob, PayloadError } from '../shared/
 import { checkNumbers } from '../shared/options.ts';
 import { checkMessage, MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES } from '../shared/pubsub/limits.ts';
 import type { MessageSink, OutgoingMessage } from '../shared/pubsub/message-sink.ts';
+import { light } from '../shared/trace/light-context.ts';
 import { injectContext } from '../shared/trace/message-context.ts';
 import { count } from '../shared/trace/meters.ts';
 import { orderKeyOf, withOrderKey } from '../shared/trace/order-key.ts';
@@ -189,7 +190,7 @@ function checkReadable(job: Job, data: Uint8Array): void {
 }
 
 function sendingContext({ context: given, orderKey }: PublishOptions): Context {
-  const parent = given ?? context.active();
+  const parent = light(given ?? context.active());
   return orderKey === undefined ? parent : withOrderKey(parent, orderKey);
 }
 

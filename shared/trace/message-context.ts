@@ -4,13 +4,13 @@ import {
   diag,
   isSpanContextValid,
   propagation,
-  ROOT_CONTEXT,
   type SpanContext,
   type TextMapGetter,
   type TextMapSetter,
   trace,
 } from '@opentelemetry/api';
 import { MAX_ATTRIBUTE_VALUE_BYTES, MAX_ATTRIBUTES } from '../pubsub/limits.ts';
+import { LIGHT_ROOT } from './light-context.ts';
 import { count } from './meters.ts';
 import { allowedBaggage } from './order-key.ts';
 import { DEFAULT_BAGGAGE_KEYS } from './semconv.ts';
@@ -97,13 +97,13 @@ function extract(
   from: TextMapGetter<Readonly<Attributes>>,
 ): { context: Context; span: SpanContext | undefined } {
   try {
-    const extracted = propagation.extract(ROOT_CONTEXT, attributes, from);
+    const extracted = propagation.extract(LIGHT_ROOT, attributes, from);
     const span = trace.getSpanContext(extracted);
     if (!span || isSpanContextValid(span)) return { context: extracted, span };
     return { context: trace.deleteSpan(extracted), span: undefined };
   } catch (error) {
     diag.error(`the propagator failed to read: ${String(error)}`);
-    return { context: ROOT_CONTEXT, span: undefined };
+    return { context: LIGHT_ROOT, span: undefined };
   }
 }
 

@@ -1,4 +1,5 @@
-import { type Baggage, type BaggageEntry, type Context, context, propagation } from '@opentelemetry/api';
+import { type Baggage, type Context, context, propagation } from '@opentelemetry/api';
+import { OrderBaggage } from './order-baggage.ts';
 import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 
 /** The baggage members that are copied to every span and every log line. */
@@ -6,12 +7,17 @@ const COPIED_KEYS = [ORDER_KEY, SAGA_ID] as const;
 
 /** A context whose spans, log lines and messages bear the order key (and the saga's id). */
 export function withOrderKey(parent: Context, orderKey: string, sagaId?: string): Context {
-  let baggage = propagation.getBaggage(parent) ?? propagation.createBaggage();
-  const isThere = baggage.getEntry(ORDER_KEY)?.value === orderKey;
-  if (isThere && (sagaId === undefined || baggage.getEntry(SAGA_ID)?.value === sagaId)) return parent;
-  baggage = baggage.setEntry(ORDER_KEY, { value: orderKey });
-  if (sagaId !== undefined) baggage = baggage.setEntry(SAGA_ID, { value: sagaId });
-  return propagation.setBaggage(parent, baggage);
+  const present = propagation.getBaggage(parent);
+  const isThere = present?.getEntry(ORDER_KEY)?.value === orderKey;
+  if (isThere && (sagaId === undefined || present.getEntry(SAGA_ID)?.value === sagaId)) return parent;
+  return propagation.setBaggage(parent, withKeys(present, orderKey, sagaId));
+}
+
+function withKeys(present: Baggage | undefined, orderKey: string, sagaId: string | undefined): Baggage {
+  if (!present || present instanceof OrderBaggage)
+    return new OrderBaggage(orderKey, sagaId ?? present?.sagaId);
+  const baggage = present.setEntry(ORDER_KEY, { value: orderKey });
+  return sagaId === undefined ? baggage : baggage.setEntry(SAGA_ID, { value: sagaId });
 }
 
 export function orderKeyOf(from: Context = context.active()): string | undefined {
@@ -39,8 +45,7 @@ export function allowedBaggage(
   allowedKeys: readonly string[],
 ): Baggage | undefined {
   if (!baggage) return undefined;
-  if (baggage.getAllEntries().every(([key, entry]) => allowedKeys.includes(key) && isPlain(entry)))
-    return baggage;
+  if (crossesAsItIs(baggage, allowedKeys)) return baggage;
   const kept = allowedKeys.flatMap((key) => {
     const entry = baggage.getEntry(key);
     if (!entry || entry.value.length > MAX_VALUE_CHARS) return [];
@@ -49,9 +54,19 @@ export function allowedBaggage(
   return kept.length > 0 ? propagation.createBaggage(Object.fromEntries(kept)) : undefined;
 }
 
-/** An entry that crosses as it is. */
-function isPlain({ value, metadata }: BaggageEntry): boolean {
-  return metadata === undefined && value.length <= MAX_VALUE_CHARS && value.isWellFormed();
+function crossesAsItIs(baggage: Baggage, allowedKeys: readonly string[]): boolean {
+  if (!(baggage instanceof OrderBaggage)) {
+    return baggage.getAllEntries().every(([key, { value, metadata }]) => {
+      return allowedKeys.includes(key) && metadata === undefined && isIdentifier(value);
+    });
+  }
+  const { orderKey, sagaId } = baggage;
+  if (!allowedKeys.includes(ORDER_KEY) || !isIdentifier(orderKey)) return false;
+  return sagaId === undefined || (allowedKeys.includes(SAGA_ID) && isIdentifier(sagaId));
+}
+
+function isIdentifier(value: string): boolean {
+  return value.length <= MAX_VALUE_CHARS && value.isWellFormed();
 }
 
 /** It is copied to every span and log line: a stranger's message must not make those large. */

@@ -1,4 +1,11 @@
-import { type Context, propagation, ROOT_CONTEXT, type TextMapPropagator, trace } from '@opentelemetry/api';
+import {
+  type Baggage,
+  type Context,
+  propagation,
+  ROOT_CONTEXT,
+  type TextMapPropagator,
+  trace,
+} from '@opentelemetry/api';
 import {
   CompositePropagator,
   isTracingSuppressed,
@@ -8,6 +15,7 @@ import {
 } from '@opentelemetry/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { OrderBaggage } from './order-baggage.ts';
 import { createW3CPropagator } from './w3c-propagator.ts';
 
 const traceContext = new W3CTraceContextPropagator();
@@ -54,10 +62,15 @@ const traceparent = fc.oneof(
   fc.string(),
 );
 const member = fc.tuple(fc.string({ minLength: 1 }), fc.string()).map(([key, value]) => `${key}=${value}`);
+const orderMembers = fc.oneof(
+  fc.stringMatching(/^[A-Za-z0-9._~-]{0,20}$/).map((key) => `order.event_id=${key}`),
+  fc.tuple(fc.string(), fc.string()).map(([key, id]) => `order.event_id=${key},saga.id=${id}`),
+);
 const plainMember = fc.stringMatching(/^[a-z.]{1,9}=[A-Za-z0-9._~-]{0,9}$/);
-const baggageHeader = fc
-  .array(fc.oneof(plainMember, plainMember, member), { maxLength: 12 })
-  .map((all) => all.join(','));
+const baggageHeader = fc.oneof(
+  orderMembers,
+  fc.array(fc.oneof(plainMember, plainMember, member), { maxLength: 12 }).map((all) => all.join(',')),
+);
 
 describe('the W3C propagator', () => {
   it("reads whatever is sent as OpenTelemetry's own propagators do", () => {
@@ -89,6 +102,21 @@ describe('the W3C propagator', () => {
       expect(written(ours, context)).toEqual(written(library, context));
     });
     fc.assert(property, { numRuns: 2_000 });
+  });
+
+  it('writes an order key as it would be written in ordinary baggage', () => {
+    const property = fc.property(
+      fc.string(),
+      fc.option(fc.string(), { nil: undefined }),
+      (orderKey, sagaId) => {
+        const ordinary: Record<string, { value: string }> = { 'order.event_id': { value: orderKey } };
+        if (sagaId !== undefined) ordinary['saga.id'] = { value: sagaId };
+        const inContext = (baggage: Baggage) => propagation.setBaggage(ROOT_CONTEXT, baggage);
+        const expected = written(library, inContext(propagation.createBaggage(ordinary)));
+        expect(written(ours, inContext(new OrderBaggage(orderKey, sagaId)))).toEqual(expected);
+      },
+    );
+    fc.assert(property, { numRuns: 1_000 });
   });
 
   it('writes nothing while tracing is suppressed', () => {

@@ -8,6 +8,8 @@ import {
   type TextMapSetter,
   trace,
 } from '@opentelemetry/api';
+import { OrderBaggage } from './order-baggage.ts';
+import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 
 /**
  * W3C Trace Context and Baggage, with a short way for the headers that nearly every message bears.
@@ -30,6 +32,8 @@ const NO_SPAN = '0'.repeat(16);
 /** Members whose keys and values are the same before and after percent-encoding. */
 const PLAIN = /^[A-Za-z0-9._~-]+$/;
 const PLAIN_MEMBERS = /^[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]+(?:,[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]+){0,7}$/;
+/** What our own publisher writes. */
+const ORDER_ONLY = /^order\.event_id=([^,=]+)(?:,saga\.id=([^,=]+))?$/;
 const MAX_PLAIN_MEMBERS = 8;
 const MAX_PLAIN_CHARS = 512;
 
@@ -64,11 +68,19 @@ function injectBaggage<Carrier>(
   carrier: Carrier,
   setter: TextMapSetter<Carrier>,
 ): void {
-  const entries = propagation.getBaggage(context)?.getAllEntries();
-  if (!entries || entries.length === 0) return;
-  const header = plainHeader(entries);
+  const baggage = propagation.getBaggage(context);
+  if (!baggage) return;
+  const header =
+    baggage instanceof OrderBaggage ? orderHeader(baggage) : plainHeader(baggage.getAllEntries());
   if (header === undefined) library.inject(context, carrier, setter);
-  else setter.set(carrier, 'baggage', header);
+  else if (header !== '') setter.set(carrier, 'baggage', header);
+}
+
+function orderHeader({ orderKey, sagaId }: OrderBaggage): string | undefined {
+  if (!PLAIN.test(orderKey) || orderKey.length > MAX_PLAIN_CHARS) return undefined;
+  if (sagaId === undefined) return `${ORDER_KEY}=${orderKey}`;
+  if (!PLAIN.test(sagaId) || orderKey.length + sagaId.length > MAX_PLAIN_CHARS) return undefined;
+  return `${ORDER_KEY}=${orderKey},${SAGA_ID}=${sagaId}`;
 }
 
 function plainHeader(entries: readonly [string, BaggageEntry][]): string | undefined {
@@ -109,6 +121,8 @@ function extractBaggage<Carrier>(
   if (typeof header !== 'string' || header.length > MAX_PLAIN_CHARS || !PLAIN_MEMBERS.test(header)) {
     return library.extract(context, carrier, getter);
   }
+  const [, orderKey, sagaId] = ORDER_ONLY.exec(header) ?? [];
+  if (orderKey !== undefined) return propagation.setBaggage(context, new OrderBaggage(orderKey, sagaId));
   const entries: Record<string, BaggageEntry> = {};
   for (const member of header.split(',')) {
     const equals = member.indexOf('=');

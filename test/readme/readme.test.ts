@@ -56,7 +56,7 @@ const CHECKS: Readonly<Record<string, (folder: string) => Promise<void>>> = {
   },
   'npm run publish -- demo --orders orders.jsonl': async (folder) => {
     const file = join(folder, 'orders.jsonl');
-    await writeFile(file, block('json'));
+    await writeFile(file, block('jsonl'));
     const { stdout } = await npm('publish', '--', 'demo', '--orders', file);
     expect(stdout).toContain('attempt 3');
     expect(stdout).toContain('1 of 1 orders are connected');
