@@ -18,6 +18,8 @@ export interface FailedOrder {
  */
 export async function compensateOrder(publisher: Publisher, order: FailedOrder): Promise<void> {
   const { orderKey, email, failedStep } = order;
+  // What failed may have been a publish with this key: nothing of the order is to come but what follows here.
+  publisher.resume(sendNotification, orderKey);
   const jobs = order.completed.toReversed().map(({ step, span }) => {
     const payload = { orderKey, undoes: span, failedStep };
     return publisher.publish(COMPENSATIONS[step], payload, {

@@ -43,10 +43,17 @@ async function runSteps(order: Order, { publisher, partners }: OrderDependencies
     }
     completed.push({ step, span });
   }
-  await inStep('set-up-workspace', async (self) => {
-    const payload = { orderKey, domain, email, step: self, completed };
-    await publisher.publish(setUpWorkspace, payload, { orderKey, jobId: `${orderKey}/set-up` });
-  });
+  let span: Carrier = {};
+  try {
+    await inStep('set-up-workspace', async (self) => {
+      span = self;
+      const payload = { orderKey, domain, email, step: self, completed };
+      await publisher.publish(setUpWorkspace, payload, { orderKey, jobId: `${orderKey}/set-up` });
+    });
+  } catch (error) {
+    await compensateOrder(publisher, { orderKey, email, completed, failedStep: span });
+    throw error;
+  }
 }
 
 /** Runs a step in its span and tells it that span's carrier. */

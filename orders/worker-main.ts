@@ -42,11 +42,14 @@ registerOrderHandlers(worker, {
 
 onShutdown(async () => {
   logger.info('worker stopping');
-  const { handedBack } = await worker.stop();
-  await publisher.close();
-  await connection.close();
-  await telemetry.shutdown();
-  logger.info({ handedBack }, 'worker stopped');
+  try {
+    const { handedBack } = await worker.stop();
+    await publisher.close();
+    await connection.close();
+    logger.info({ handedBack }, 'worker stopped');
+  } finally {
+    await telemetry.shutdown(); // whatever failed, the last job's spans leave
+  }
 });
 
 await worker.start();

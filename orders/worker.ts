@@ -23,6 +23,8 @@ export function registerOrderHandlers(worker: Worker, { publisher, partners }: H
         body: { domain },
         signal,
       });
+      // An earlier attempt may have failed right here; nothing else of this order is being published meanwhile.
+      publisher.resume(sendNotification, orderKey);
       const confirmed = { orderKey, email, template: 'order-confirmed' } as const;
       await publisher.publish(sendNotification, confirmed, { orderKey, jobId: `${orderKey}/confirmed` });
       return done();

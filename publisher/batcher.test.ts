@@ -130,16 +130,19 @@ describe('with an ordering key (B2)', () => {
     expect(batches()).toEqual(['a', 'b', 'c']);
   });
 
-  test('a failure refuses what waits behind it, and later messages are sent again', async () => {
+  test('a failure refuses what waits behind it and what comes after it, until it is resumed', async () => {
     sink.hold();
     const lane = batcher({ maxMessages: 1 }, true);
     const outcomes = outcomesOf(addAll(lane, 'abc'));
     sink.answer(new Error('no'));
-    expect(await outcomes).toEqual(['refused: no', 'refused: no', 'refused: no']);
+    const paused = expect.stringContaining('waits for resume()');
+    expect(await outcomes).toEqual(['refused: no', paused, paused]);
+    expect(await outcomesOf(addAll(lane, 'd'))).toEqual([paused]);
     expect(batches()).toEqual(['a']);
-    addAll(lane, 'd');
+    lane.resume();
+    addAll(lane, 'e');
     await vi.advanceTimersByTimeAsync(10);
-    expect(batches()).toEqual(['a', 'd']);
+    expect(batches()).toEqual(['a', 'e']);
   });
 });
 

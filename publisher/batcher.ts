@@ -1,3 +1,4 @@
+import { ThroughlineError } from '../shared/errors.ts';
 import { messageBytes } from '../shared/pubsub/limits.ts';
 import type { MessageSink, OutgoingMessage } from '../shared/pubsub/message-sink.ts';
 
@@ -15,6 +16,21 @@ export interface BatchingOptions {
   readonly maxInFlight?: number;
 }
 
+/** An earlier message with this ordering key was not published; call `resume` once order may be given up or is restored. */
+export class OrderingKeyPausedError extends ThroughlineError {
+  override readonly name = 'OrderingKeyPausedError';
+  readonly code = 'ORDERING_KEY_PAUSED';
+  readonly orderingKey: string;
+
+  constructor(orderingKey: string, options?: ErrorOptions) {
+    super(
+      `an earlier message with ordering key "${orderingKey}" was not published; the key waits for resume()`,
+      options,
+    );
+    this.orderingKey = orderingKey;
+  }
+}
+
 interface Waiting {
   readonly message: OutgoingMessage;
   readonly bytes: number;
@@ -26,8 +42,8 @@ interface Waiting {
  * Turns single messages for one topic and one ordering key (or none) into batches.
  *
  * B1. A message is in exactly one request, and its promise settles with that request.
- * B2. With an ordering key one request is under way at a time, and after a failure nothing more is sent: what waits is
- *     rejected too, because sending it would put it before the message that failed.
+ * B2. With an ordering key one request is under way at a time, and after a failure nothing more is sent until `resume`:
+ *     what waits and what comes is rejected, because sending it would put it before the message that failed.
  */
 export class Batcher {
   readonly #send: (messages: readonly OutgoingMessage[]) => Promise<readonly string[]>;
@@ -42,6 +58,7 @@ export class Batcher {
   #lastSentMs = Number.NEGATIVE_INFINITY;
   #timer: { cancel(): void } | undefined;
   #idle: (() => void)[] = [];
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(sink: MessageSink, topic: string, ordered: boolean, options: BatchingOptions = {}) {
     this.#send = (messages) => sink.publish(topic, messages);
@@ -52,8 +69,22 @@ export class Batcher {
     this.#ordered = ordered;
   }
 
+  /** Takes messages again after a failure on an ordering key. */
+  resume(): void {
+    this.#failure = undefined;
+  }
+
+  get isPaused(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** Resolves with the message id once Pub/Sub has stored the message. */
   add(message: OutgoingMessage): Promise<string> {
+    if (this.#failure !== undefined) {
+      return Promise.reject(
+        new OrderingKeyPausedError(message.orderingKey ?? '', { cause: this.#failure.error }),
+      ); // B2
+    }
     return new Promise((resolve, reject) => {
       const bytes = messageBytes(message);
       this.#waiting.push({ message, bytes, resolve, reject });
@@ -123,17 +154,20 @@ export class Batcher {
       });
     } catch (error) {
       for (const { reject } of batch) reject(error);
-      if (this.#ordered) this.#rejectWaiting(error);
+      if (this.#ordered) this.#pause(error);
     }
     this.#inFlight -= 1;
     if (this.#waiting.length > 0) this.#schedule();
     else if (this.isIdle) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  #rejectWaiting(error: unknown): void {
+  #pause(error: unknown): void {
+    this.#failure = { error };
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
-    for (const { reject } of waiting) reject(error); // B2
+    for (const { message, reject } of waiting) {
+      reject(new OrderingKeyPausedError(message.orderingKey ?? '', { cause: error })); // B2
+    }
   }
 }

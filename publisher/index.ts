@@ -1,4 +1,4 @@
-export type { BatchingOptions } from './batcher.ts';
+export { type BatchingOptions, OrderingKeyPausedError } from './batcher.ts';
 export {
   type BulkItem,
   createPublisher,

@@ -3,6 +3,8 @@ import { Batcher, type BatchingOptions } from './batcher.ts';
 
 export interface Lanes {
   add(topic: string, message: OutgoingMessage): Promise<string>;
+  /** Lets a topic's ordering key go on after a failure. */
+  resume(topic: string, orderingKey: string): void;
   drained(): Promise<void>;
 }
 
@@ -24,11 +26,19 @@ export function createLanes(sink: MessageSink, options: BatchingOptions | undefi
     // One turn later, so that the message for which the lane was made is in it.
     await Promise.resolve();
     await lane.drained();
+    if (lane.isPaused) return; // kept until it is resumed
     if (lane.isIdle) lanes.delete(name);
     else void forgetWhenIdle(name, lane);
   };
 
   return {
+    resume(topic, orderingKey) {
+      const name = `${topic}\n${orderingKey}`;
+      const lane = lanes.get(name);
+      if (!lane?.isPaused) return;
+      lane.resume();
+      void forgetWhenIdle(name, lane);
+    },
     add: (topic, message) => laneFor(topic, message.orderingKey ?? '').add(message),
     async drained() {
       while (lanes.size > 0) {

@@ -96,6 +96,11 @@ export interface Publisher {
     job: Job<Schema>,
     items: Iterable<BulkItem<Schema>> | AsyncIterable<BulkItem<Schema>>,
   ): Promise<PromiseSettledResult<Published>[]>;
+  /**
+   * Lets an ordering key go on after a message with it could not be published: until then the key's later messages are
+   * rejected with OrderingKeyPausedError, because they would overtake it.
+   */
+  resume(job: Job, orderingKey: string): void;
   /** Waits for what is under way. The sink stays open, because others may share it. May be called twice. */
   close(): Promise<void>;
 }
@@ -165,7 +170,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
     return results;
   };
 
-  return { publish, publishAll, close: () => lanes.drained() };
+  return {
+    publish,
+    publishAll,
+    resume: (job, orderingKey) => lanes.resume(job.topic, orderingKey),
+    close: () => lanes.drained(),
+  };
 }
 
 const readable = new WeakSet<Job>();

@@ -9,7 +9,7 @@ import { checkNumbers } from '../shared/options.ts';
 import type { MessageSink } from '../shared/pubsub/message-sink.ts';
 import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
 import { count } from '../shared/trace/meters.ts';
-import { errorMessage } from '../shared/trace/record-error.ts';
+import { errorMessage, errorType } from '../shared/trace/record-error.ts';
 import { ERROR_TYPE, MESSAGING_SUBSCRIPTION_NAME } from '../shared/trace/semconv.ts';
 import {
   compose,
@@ -97,8 +97,6 @@ export class DuplicateHandlerError extends ThroughlineError {
   }
 }
 
-/** Beyond this an ordered job is handed back instead of waiting here with its key. */
-const MAX_LOCAL_WAIT_MS = 60_000;
 /** What an aborted handler gets to notice. */
 const ABORT_GRACE_MS = 2_000;
 
@@ -115,7 +113,7 @@ export function createWorker(options: WorkerOptions): Worker {
     drainTimeoutMs: { min: 0 },
     continueWithinMs: { min: 0 },
   });
-  const { source } = options;
+  const { source, maxLeaseMs = 3_600_000 } = options;
   const registrations = new Map<string, Registration>();
   const stopping = new AbortController();
   const deliveries = createDeliveryCounter();
@@ -132,7 +130,8 @@ export function createWorker(options: WorkerOptions): Worker {
 
   const settle = ({ message }: Item, outcome: Outcome) => {
     if (outcome.kind === 'retry') handBack(message, outcome.afterMs ?? 0);
-    else if (leases.release(message)) source.ack(message); // W1
+    // W1. Also after the lease was lost: Pub/Sub often takes a late ack, and the job is done.
+    else if (leases.release(message) || !isStopping) source.ack(message);
   };
 
   /** W2: Pub/Sub redelivers them after the one that ran or waited before them. */
@@ -148,7 +147,7 @@ export function createWorker(options: WorkerOptions): Worker {
     }
     const delivery = toDelivery(item, source.subscription, registrations);
     const outcome = await handler(delivery, stopping.signal).catch((error) => failedPipeline(options, error));
-    const againAfterMs = waitHereMs(item.message, outcome);
+    const againAfterMs = waitHereMs(item.message, outcome, maxLeaseMs);
     if (againAfterMs !== undefined && !isStopping && leases.holds(item.message)) {
       item.localTry += 1;
       return againAfterMs; // W2: the key stays taken
@@ -194,7 +193,7 @@ export function createWorker(options: WorkerOptions): Worker {
     if (isStopping) throw new WorkerStoppingError();
     leases = createLeaseKeeper({
       source,
-      maxLeaseMs: options.maxLeaseMs ?? 3_600_000,
+      maxLeaseMs,
       onLeaseLost: (message) => {
         options.logger?.warn(
           { messageId: message.id },
@@ -272,11 +271,12 @@ function toDelivery(
   };
 }
 
-/** How long an ordered job waits here for its next try; undefined: it is settled now. */
-function waitHereMs({ orderingKey }: IncomingMessage, outcome: Outcome): number | undefined {
-  if (!orderingKey || outcome.kind !== 'retry' || outcome.handedBack) return undefined;
+/** W2: how long an ordered job waits here for its next try, as long as it may be leased; undefined: it is settled now. */
+function waitHereMs(message: IncomingMessage, outcome: Outcome, maxLeaseMs: number): number | undefined {
+  if (!message.orderingKey || outcome.kind !== 'retry' || outcome.handedBack) return undefined;
   const afterMs = outcome.afterMs ?? 0;
-  return afterMs <= MAX_LOCAL_WAIT_MS ? afterMs : undefined;
+  const leaseEndsMs = message.receivedAtMs + maxLeaseMs;
+  return Date.now() + afterMs < leaseEndsMs ? afterMs : undefined;
 }
 
 /** A layer of our own or of the user's failed outside classification: the message is kept, and somebody is told. */
@@ -297,9 +297,9 @@ function report({ onSettled, logger }: WorkerOptions, delivery: Delivery, outcom
 function sourceFailed({ logger, source }: WorkerOptions, error: Error): void {
   count('throughline.source.errors', {
     [MESSAGING_SUBSCRIPTION_NAME]: source.subscription,
-    [ERROR_TYPE]: error.name,
+    [ERROR_TYPE]: errorType(error),
   });
-  logger?.warn({ err: error, subscription: source.subscription }, 'pulling failed; retrying');
+  logger?.warn({ err: error, subscription: source.subscription }, 'pulling or acking failed');
 }
 
 async function within(ms: number, work: Promise<void>): Promise<void> {

@@ -1,16 +1,43 @@
 import type { PubSubConnection } from './connection.ts';
+import { grpcStatus } from './grpc-status.ts';
 
 /** Ack ids of the real service are near 200 bytes and a request may hold 512 KiB. */
-const MAX_IDS_PER_REQUEST = 2_000;
+const MAX_IDS_PER_REQUEST = 1_000;
 const LINGER_MS = 10;
 /** Pub/Sub postpones a message by at most ten minutes. */
 const MAX_DEADLINE_SECONDS = 600;
+
+/** An ack that is lost runs a finished job again: whatever may pass is retried, for as long as a lease usually lasts. */
+const CALL = {
+  retry: {
+    retryCodes: [
+      grpcStatus.ABORTED,
+      grpcStatus.CANCELLED,
+      grpcStatus.DEADLINE_EXCEEDED,
+      grpcStatus.INTERNAL,
+      grpcStatus.RESOURCE_EXHAUSTED,
+      grpcStatus.UNAVAILABLE,
+      grpcStatus.UNKNOWN,
+    ],
+    backoffSettings: {
+      initialRetryDelayMillis: 100,
+      retryDelayMultiplier: 2,
+      maxRetryDelayMillis: 5_000,
+      initialRpcTimeoutMillis: 10_000,
+      rpcTimeoutMultiplier: 1,
+      maxRpcTimeoutMillis: 10_000,
+      totalTimeoutMillis: 30_000,
+    },
+  },
+};
+/** Whoever waits for the last acks has a grace time of its own: without Pub/Sub there is nothing to wait for. */
+const FLUSH_TIMEOUT_MS = 5_000;
 
 export interface AckBatcher {
   ack(ackId: string): void;
   /** Sets the ack deadline to `seconds` from now; 0 hands the message back. */
   modifyDeadline(ackId: string, seconds: number): void;
-  /** Sends what is pending and waits for every request under way. */
+  /** Sends what is pending and waits for every request under way, for 5 s at most. */
   flush(): Promise<void>;
 }
 
@@ -47,10 +74,10 @@ export function createAckBatcher(
     acks = [];
     deadlines = new Map();
     const { subscriber } = connection;
-    for (const chunk of chunks(ackIds)) send(subscriber.acknowledge({ subscription, ackIds: chunk }));
+    for (const chunk of chunks(ackIds)) send(subscriber.acknowledge({ subscription, ackIds: chunk }, CALL));
     for (const [ackDeadlineSeconds, ids] of byDeadline) {
       for (const chunk of chunks(ids)) {
-        send(subscriber.modifyAckDeadline({ subscription, ackIds: chunk, ackDeadlineSeconds }));
+        send(subscriber.modifyAckDeadline({ subscription, ackIds: chunk, ackDeadlineSeconds }, CALL));
       }
     }
   };
@@ -74,7 +101,10 @@ export function createAckBatcher(
     },
     async flush() {
       sendPending();
-      while (inFlight.size > 0) await Promise.all(inFlight);
+      const { promise: late, resolve } = Promise.withResolvers<'late'>();
+      const timer = setTimeout(resolve, FLUSH_TIMEOUT_MS, 'late');
+      while (inFlight.size > 0 && (await Promise.race([Promise.all(inFlight), late])) !== 'late');
+      clearTimeout(timer);
     },
   };
 }

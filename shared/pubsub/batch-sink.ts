@@ -23,6 +23,7 @@ const RETRIED: ReadonlySet<number | undefined> = new Set([
   grpcStatus.DEADLINE_EXCEEDED,
 ]);
 
+const ATTEMPT_TIMEOUT_MS = 15_000;
 const BACKOFF = { maxAttempts: Number.POSITIVE_INFINITY, minBackoffMs: 100, maxBackoffMs: 5_000 };
 
 /**
@@ -40,7 +41,13 @@ export function createBatchSink(connection: PubSubConnection, options: BatchSink
       const deadlineMs = Date.now() + timeoutMs;
       for (let attempt = 1; ; attempt++) {
         try {
-          return await publishOnce(connection, path, request, deadlineMs);
+          // An attempt that hangs leaves time for another, on a fresh connection.
+          return await publishOnce(
+            connection,
+            path,
+            request,
+            Math.min(deadlineMs, Date.now() + ATTEMPT_TIMEOUT_MS),
+          );
         } catch (error) {
           const waitMs = backoffMs(attempt, BACKOFF);
           if (!RETRIED.has(grpcCode(error)) || Date.now() + waitMs >= deadlineMs) throw error;

@@ -8,3 +8,9 @@ export function grpcCode(error: unknown): status | undefined {
   const { code } = error as { code?: unknown };
   return typeof code === 'number' ? code : undefined;
 }
+
+/** `NOT_FOUND`, `UNAVAILABLE` …, of an error of a gRPC call; undefined for any other. */
+export function grpcCodeName(error: unknown): string | undefined {
+  const code = grpcCode(error);
+  return code === undefined || code === status.OK ? undefined : status[code];
+}

@@ -1,6 +1,6 @@
 import type { ClientDuplexStream, Metadata, StatusObject } from '@grpc/grpc-js';
 import type { PubSubConnection } from './connection.ts';
-import { grpcStatus } from './grpc-status.ts';
+import { grpcCode, grpcStatus } from './grpc-status.ts';
 import type { IncomingMessage } from './message-source.ts';
 import { routingHeader } from './routing-header.ts';
 import { decodePullResponse, encodePullRequest, type PullRequest } from './wire.ts';
@@ -16,11 +16,20 @@ const KEEP_ALIVE_MS = 30_000;
 const CLOSE_GRACE_MS = 1_000;
 const MIN_RECONNECT_MS = 100;
 const MAX_RECONNECT_MS = 10_000;
+/** A stream that lived so long was a good one, whether it brought messages or not. */
+const STABLE_MS = 10_000;
 
-/** The server ends every stream now and then; these ends are no fault. */
+/** The server ends every stream now and then; such an end is a fault only when it comes again and again. */
 const ROUTINE_ENDS = new Set([grpcStatus.OK, grpcStatus.UNAVAILABLE, grpcStatus.DEADLINE_EXCEEDED]);
+/** Routine ends in a row before somebody is told: about three seconds without a stream. */
+const PATIENCE = 5;
 
 export interface OpenPullStream {
+  /**
+   * Puts a new stream in the place of this one, whose messages stay leased: flow control is counted by stream, and
+   * messages that were postponed would fill a stream's allowance until they are due.
+   */
+  renew(): void;
   /**
    * Asks the server to end the stream. What is on its way still arrives: a stream that is cancelled takes messages
    * with it, which Pub/Sub then gives to nobody until their ack deadline. May be called twice.
@@ -34,67 +43,106 @@ export interface OpenPullStream {
  * One StreamingPull that is reopened whenever it ends, until it is closed.
  *
  * It speaks to the generated client's stub: the client's own wrapper would buffer responses a second time, and what is
- * buffered is leased but not worked on.
+ * buffered is leased but not worked on. Faults are reported when they begin and when they change, not at each attempt.
  */
 export function openPullStream(connection: PubSubConnection, options: PullStreamOptions): OpenPullStream {
   let stream: PullStream | undefined;
+  let openedAtMs = 0;
   let reconnectTimer: NodeJS.Timeout | undefined;
   let failures = 0;
+  let reportedCode: number | undefined;
   let closed = false;
-  let cutOff: NodeJS.Timeout | undefined;
+  /** Streams that may still bring messages, and openings under way. */
+  const live = new Set<object>();
   const ended = Promise.withResolvers<void>();
 
-  const reconnect = (status: StatusObject) => {
-    stream = undefined;
-    if (closed) {
-      clearTimeout(cutOff);
-      ended.resolve();
-      return;
-    }
-    if (!ROUTINE_ENDS.has(status.code)) options.onError(streamError(options.subscription, status));
-    reopenSoon();
+  const settle = (gone: object) => {
+    live.delete(gone);
+    if (closed && live.size === 0) ended.resolve();
+  };
+
+  const recovered = () => {
+    failures = 0;
+    reportedCode = undefined;
+  };
+
+  const report = (error: Error, code: number | undefined) => {
+    if (code === reportedCode) return;
+    reportedCode = code;
+    options.onError(error);
   };
 
   const reopenSoon = () => {
     const delay = Math.min(MAX_RECONNECT_MS, MIN_RECONNECT_MS * 2 ** Math.min(failures, 10));
     failures += 1;
-    reconnectTimer = setTimeout(openOrReport, delay * (0.5 + Math.random() / 2));
+    reconnectTimer = setTimeout(open, delay * (0.5 + Math.random() / 2));
   };
 
-  const open = async () => {
-    const opened = await startPull(connection, options.subscription);
-    if (closed) return opened.cancel();
-    stream = opened;
+  const onStatus = (from: PullStream, status: StatusObject) => {
+    settle(from);
+    if (from !== stream) return; // it was replaced
+    stream = undefined;
+    if (closed) return;
+    if (Date.now() - openedAtMs >= STABLE_MS) recovered();
+    const isRoutine = ROUTINE_ENDS.has(status.code) && failures < PATIENCE;
+    if (!isRoutine) report(streamError(options.subscription, status), status.code);
+    reopenSoon();
+  };
+
+  const listen = (opened: PullStream) => {
+    live.add(opened);
     opened.on('data', (messages: IncomingMessage[]) => {
-      failures = 0;
+      recovered();
       for (const message of messages) options.onMessage(message);
     });
     // The error says the same as the status that follows it; without a listener it would end the process.
     opened.on('error', () => {});
-    opened.on('status', reconnect);
-    opened.write(options);
+    opened.on('status', (status: StatusObject) => onStatus(opened, status));
   };
 
-  const openOrReport = () => {
-    open().catch((error) => {
-      options.onError(error);
-      if (!closed) reopenSoon();
-    });
+  const open = () => {
+    const opening = {};
+    live.add(opening);
+    startPull(connection, options.subscription)
+      .then((opened) => {
+        listen(opened);
+        if (closed) return opened.cancel();
+        stream = opened;
+        openedAtMs = Date.now();
+        opened.write(options);
+      })
+      .catch((error) => {
+        report(error, grpcCode(error));
+        if (!closed) reopenSoon();
+      })
+      .finally(() => settle(opening));
+  };
+
+  const retire = () => {
+    const old = stream;
+    stream = undefined;
+    if (!old) return;
+    old.end();
+    const cutOff = setTimeout(() => old.cancel(), CLOSE_GRACE_MS);
+    old.on('status', () => clearTimeout(cutOff));
   };
 
   const keepAlive = setInterval(() => stream?.write('keep-alive'), KEEP_ALIVE_MS);
-  openOrReport();
+  open();
   return {
     ended: ended.promise,
+    renew() {
+      if (closed || !stream) return;
+      retire();
+      open();
+    },
     close() {
       if (closed) return;
       closed = true;
       clearInterval(keepAlive);
       clearTimeout(reconnectTimer);
-      if (!stream) return ended.resolve();
-      const open = stream;
-      open.end();
-      cutOff = setTimeout(() => open.cancel(), CLOSE_GRACE_MS);
+      retire();
+      if (live.size === 0) ended.resolve();
     },
   };
 }

@@ -39,7 +39,9 @@ export function createStreamingPullSource(
   const subscription = subscriptionPath(connection.projectId, options.subscription);
   const ackDeadlineMs = options.ackDeadlineMs ?? 30_000;
   const ackDeadlineSeconds = Math.round(ackDeadlineMs / 1_000);
-  const streamCount = options.streams ?? 5;
+  const maxMessages = options.maxOutstandingMessages ?? 1_000;
+  const streamCount = Math.min(options.streams ?? 5, maxMessages);
+  let postponedSinceRenewal = 0;
   const postponed = new Map<string, NodeJS.Timeout>();
   let streams: OpenPullStream[] = [];
   let acks: AckBatcher | undefined;
@@ -65,6 +67,14 @@ export function createStreamingPullSource(
     postponed.set(ackId, setTimeout(handBack, afterMs));
   };
 
+  /** Postponed messages keep their place in a stream's allowance: before they take half of it the streams are renewed. */
+  const makeRoom = () => {
+    postponedSinceRenewal += 1;
+    if (postponedSinceRenewal < maxMessages / 2) return;
+    postponedSinceRenewal = 0;
+    for (const stream of streams) stream.renew();
+  };
+
   const stop = async () => {
     pause();
     await Promise.all(streams.map(({ ended }) => ended));
@@ -83,7 +93,7 @@ export function createStreamingPullSource(
       const perStream = {
         subscription,
         ackDeadlineSeconds,
-        maxOutstandingMessages: Math.ceil((options.maxOutstandingMessages ?? 1_000) / streamCount),
+        maxOutstandingMessages: Math.ceil(maxMessages / streamCount),
         maxOutstandingBytes: Math.ceil((options.maxOutstandingBytes ?? 100 * 1024 * 1024) / streamCount),
         clientId,
         onMessage: (message: IncomingMessage) => listener.onMessage(message),
@@ -94,8 +104,12 @@ export function createStreamingPullSource(
     pause,
     ack: (message) => acks?.ack(message.ackId),
     nack(message, afterMs) {
-      if (afterMs > 0 && afterMs < WHOLE_SECOND_MS) postpone(message.ackId, afterMs);
-      else acks?.modifyDeadline(message.ackId, Math.round(afterMs / 1_000));
+      if (afterMs > 0 && afterMs < WHOLE_SECOND_MS) {
+        postpone(message.ackId, afterMs);
+        return;
+      }
+      acks?.modifyDeadline(message.ackId, Math.round(afterMs / 1_000));
+      if (afterMs > 0) makeRoom();
     },
     extend(messages) {
       for (const message of messages) acks?.modifyDeadline(message.ackId, ackDeadlineSeconds);

@@ -74,6 +74,8 @@ export function subscriptionRequest(connection: PubSubConnection, name: string, 
     ackDeadlineSeconds: Math.round(state.ackDeadlineMs / 1_000),
     enableMessageOrdering: state.enableMessageOrdering,
     filter: state.filter,
+    // Never: by default Pub/Sub deletes a subscription that nobody has pulled for 31 days, as one of dead letters often is.
+    expirationPolicy: {},
     messageRetentionDuration: toDuration(state.messageRetentionMs),
     deadLetterPolicy: state.deadLetter
       ? {

@@ -184,7 +184,7 @@ export interface JobTopologyOptions {
   readonly filter?: string;
 }
 
-/** The usual shape: a topic of jobs, its worker's subscription, and a dead-letter topic that forgets nothing. */
+/** The usual shape: a topic of jobs, its worker's subscription, and a dead-letter topic whose subscription keeps what dies for 7 days. */
 export function jobTopology(options: JobTopologyOptions): Topology {
   const deadLetterTopic = options.deadLetterTopic ?? `${options.topic}-dead-letters`;
   return {

@@ -21,7 +21,12 @@ describe('the type of an error', () => {
   test.each([
     ['its stable code', new CardRefusedError('x'), 'CARD_REFUSED'],
     ["a system error's code", Object.assign(new Error('x'), { code: 'ECONNRESET' }), 'ECONNRESET'],
-    ['the class where the code is a number', Object.assign(new RangeError('x'), { code: 14 }), 'RangeError'],
+    ['the name of a gRPC status', Object.assign(new Error('x'), { code: 14 }), 'UNAVAILABLE'],
+    [
+      'the class where the code is another number',
+      Object.assign(new RangeError('x'), { code: 404 }),
+      'RangeError',
+    ],
     ['the class where the code is empty', Object.assign(new TypeError('x'), { code: '' }), 'TypeError'],
     ['_OTHER where the name is no name', Object.assign(new Error('x'), { name: '' }), '_OTHER'],
     ['_OTHER for a string', 'x', '_OTHER'],

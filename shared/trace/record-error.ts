@@ -1,11 +1,14 @@
 import { type Span, SpanStatusCode } from '@opentelemetry/api';
+import { grpcCodeName } from '../pubsub/grpc-status.ts';
 import { ERROR_TYPE } from './semconv.ts';
 
-/** What `error.type` says of an unknown thrown value: its stable code, else its class, else `_OTHER`. */
+/** What `error.type` says of an unknown thrown value: its stable code, the name of its gRPC status, else its class, else `_OTHER`. */
 export function errorType(error: unknown): string {
   if (!(error instanceof Error)) return '_OTHER';
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && code.length > 0) return code;
+  const grpcName = grpcCodeName(error);
+  if (grpcName) return grpcName;
   return typeof error.name === 'string' && error.name.length > 0 ? error.name : '_OTHER';
 }
 

@@ -22,14 +22,25 @@ export interface SpanIds {
 }
 
 let next: SpanIds | undefined;
+/** A tracer asks for the span id first, and for a trace id only if the span is a root. */
+let rootTraceId: string | undefined;
 let hasGenerator = false;
 
 /** What the tracer provider must be given, so that ids chosen beforehand are used. */
 export function createIdGenerator(random: IdGenerator): IdGenerator {
   hasGenerator = true;
   return {
-    generateTraceId: () => next?.traceId ?? random.generateTraceId(),
-    generateSpanId: () => next?.spanId ?? random.generateSpanId(),
+    generateTraceId() {
+      const chosen = rootTraceId;
+      rootTraceId = undefined;
+      return chosen ?? random.generateTraceId();
+    },
+    generateSpanId() {
+      const chosen = next;
+      next = undefined; // a span processor may start spans of its own
+      rootTraceId = chosen?.traceId;
+      return chosen?.spanId ?? random.generateSpanId();
+    },
   };
 }
 
@@ -40,6 +51,7 @@ export function startWithIds(ids: SpanIds, start: () => Span): Span {
     return start();
   } finally {
     next = undefined;
+    rootTraceId = undefined;
   }
 }
 

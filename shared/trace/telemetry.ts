@@ -1,4 +1,13 @@
-import { type Context, context, DiagLogLevel, diag, metrics, propagation, trace } from '@opentelemetry/api';
+import {
+  type Context,
+  context,
+  DiagLogLevel,
+  diag,
+  metrics,
+  propagation,
+  type TextMapPropagator,
+  trace,
+} from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { isTracingSuppressed, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
@@ -32,6 +41,8 @@ export interface TelemetryOptions {
   readonly metricReaders?: readonly MetricReader[];
   /** Default: everything, or what the parent's sampler chose. */
   readonly sampler?: Sampler;
+  /** Default: W3C Trace Context and Baggage. */
+  readonly propagator?: TextMapPropagator;
   readonly batch?: BatchOptions;
   /** How often metrics are sent to `otlpEndpoint`, in ms. Default 10_000. */
   readonly metricIntervalMs?: number;
@@ -76,18 +87,25 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     // Without a meter provider of its own: counting every span's start and end costs more than it tells.
     spanProcessors: [orderKeyProcessor(), ...batchProcessors(options, meterProvider)],
   });
-  register(tracerProvider, meterProvider);
+  register(tracerProvider, meterProvider, options.propagator ?? w3cPropagator());
   return lifecycle(tracerProvider, meterProvider);
 }
 
-function register(tracerProvider: BasicTracerProvider, meterProvider: MeterProvider): void {
+function register(
+  tracerProvider: BasicTracerProvider,
+  meterProvider: MeterProvider,
+  propagator: TextMapPropagator,
+): void {
   diag.setLogger(stderrDiagnostics, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  const traceContext = new W3CTraceContextPropagator();
-  const baggage = new W3CBaggagePropagator();
-  propagation.setGlobalPropagator(createW3CPropagator({ traceContext, baggage, isTracingSuppressed }));
+  propagation.setGlobalPropagator(propagator);
   trace.setGlobalTracerProvider(tracerProvider);
   metrics.setGlobalMeterProvider(meterProvider);
+}
+
+function w3cPropagator(): TextMapPropagator {
+  const traceContext = new W3CTraceContextPropagator();
+  return createW3CPropagator({ traceContext, baggage: new W3CBaggagePropagator(), isTracingSuppressed });
 }
 
 /** Stdout belongs to the program's own output. */
