@@ -5,9 +5,9 @@ import { decodePayload, readHeader } from '../shared/job/envelope.ts';
 import type { Outcome, Retry } from '../shared/job/outcome.ts';
 import type { Logger } from '../shared/log.ts';
 import { MAX_TIMER_MS } from '../shared/max-timer.ts';
-import { checkNumbers } from '../shared/options.ts';
+import { checkNumbers, OptionsError } from '../shared/options.ts';
 import type { MessageSink } from '../shared/pubsub/message-sink.ts';
-import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
+import type { IncomingMessage, MessageSource, SubscriptionFacts } from '../shared/pubsub/message-source.ts';
 import { count } from '../shared/trace/meters.ts';
 import { errorMessage, errorType } from '../shared/trace/record-error.ts';
 import { ERROR_TYPE, MESSAGING_SUBSCRIPTION_NAME } from '../shared/trace/semconv.ts';
@@ -76,7 +76,12 @@ export interface Worker {
     handler: (delivery: JobDelivery<z.output<Schema>>, signal: AbortSignal) => Promise<Outcome>,
     options?: HandleOptions<z.output<Schema>>,
   ): void;
-  /** Begins to pull. May be called twice. Errors: SubscriptionMissingError; WorkerStoppingError once it was stopped. */
+  /**
+   * Begins to pull. May be called twice.
+   *
+   * Errors: SubscriptionMissingError; OptionsError when a job wants
+   * as many attempts as Pub/Sub's own forwarding allows; WorkerStoppingError once it was stopped.
+   */
   start(): Promise<void>;
   /** Stops pulling, lets handlers finish within the grace time, hands back the rest. May be called twice. */
   stop(): Promise<StopReport>;
@@ -202,7 +207,11 @@ export function createWorker(options: WorkerOptions): Worker {
       },
     });
     try {
-      await source.start({ onMessage: receive, onError: (error) => sourceFailed(options, error) });
+      await source.start({
+        onSubscription: (facts) => checkAttempts(registrations, facts),
+        onMessage: receive,
+        onError: (error) => sourceFailed(options, error),
+      });
     } catch (error) {
       leases.stop();
       throw error;
@@ -277,6 +286,21 @@ function waitHereMs(message: IncomingMessage, outcome: Outcome, maxLeaseMs: numb
   const afterMs = outcome.afterMs ?? 0;
   const leaseEndsMs = message.receivedAtMs + maxLeaseMs;
   return Date.now() + afterMs < leaseEndsMs ? afterMs : undefined;
+}
+
+/** Pub/Sub's own forwarding knows no reason and runs no `onDeadLetter`: the worker has to be the first to give up. */
+function checkAttempts(
+  registrations: ReadonlyMap<string, Registration>,
+  { maxDeliveryAttempts = Number.POSITIVE_INFINITY }: SubscriptionFacts,
+): void {
+  const problems = [...registrations.values()]
+    .filter(({ job }) => job.retry.maxAttempts >= maxDeliveryAttempts)
+    .map(
+      ({ job }) =>
+        `${job.type}: maxAttempts ${job.retry.maxAttempts}, but Pub/Sub forwards after ${maxDeliveryAttempts}`,
+    );
+  if (problems.length > 0)
+    throw new OptionsError("the subscription's maxDeliveryAttempts is too low", problems);
 }
 
 /** A layer of our own or of the user's failed outside classification: the message is kept, and somebody is told. */

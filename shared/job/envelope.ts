@@ -81,11 +81,13 @@ export function encodeJob(job: Job, payload: unknown, fields: EnvelopeFields): E
     [CONTENT_TYPE]: JSON_CONTENT,
   };
   if (fields.orderKey !== undefined) attributes[CE_SUBJECT] = fields.orderKey;
-  for (const [key, value] of Object.entries(fields.attributes ?? NO_ATTRIBUTES)) {
+  const data = Buffer.from(toJson(job.type, payload));
+  if (!fields.attributes) return { data, attributes };
+  for (const key of Object.keys(fields.attributes)) {
     if (OWN_ATTRIBUTES.has(key)) throw new AttributeConflictError(key);
-    attributes[key] = value;
   }
-  return { data: Buffer.from(toJson(job.type, payload)), attributes };
+  // Spread, which takes even an attribute named __proto__ as what it is.
+  return { data, attributes: { ...attributes, ...fields.attributes } };
 }
 
 function toJson(jobType: string, payload: unknown): string {
@@ -98,8 +100,6 @@ function toJson(jobType: string, payload: unknown): string {
   if (json === undefined) throw new PayloadError(jobType, ['expected what JSON can hold, got nothing']);
   return json;
 }
-
-const NO_ATTRIBUTES: Readonly<Record<string, string>> = {};
 
 let lastTime = { ms: 0, text: '' };
 

@@ -2,7 +2,7 @@ import { Duration, type Message, type Subscription, SubscriptionCloseBehaviors }
 import { checkNumbers } from '../options.ts';
 import { type PubSubConnection, subscriptionPath } from './connection.ts';
 import type { IncomingMessage, MessageListener, MessageSource } from './message-source.ts';
-import { checkSubscriptionExists } from './subscription-check.ts';
+import { checkSubscription } from './subscription-check.ts';
 
 export interface ClientSourceOptions {
   /** Short or full name. */
@@ -60,8 +60,9 @@ export function createClientSource(
     subscription: options.subscription.split('/').at(-1) ?? options.subscription,
     ackDeadlineMs,
     async start(listener: MessageListener) {
-      await checkSubscriptionExists(connection, name);
+      const facts = await checkSubscription(connection, name);
       if (paused) return; // it was stopped meanwhile
+      if (facts) listener.onSubscription?.(facts);
       subscription = connection.pubsub.subscription(name, subscriberOptions(options, ackDeadlineMs));
       subscription.on('error', (error) => listener.onError(error));
       subscription.on('message', (message) => {

@@ -27,7 +27,7 @@ export class ProjectUnknownError extends ThroughlineError {
 
   constructor(options?: ErrorOptions) {
     super(
-      'no Google Cloud project: pass `projectId` or set GOOGLE_CLOUD_PROJECT; for an emulator pass `emulatorHost` (readConfig() reads PUBSUB_EMULATOR_HOST)',
+      'no Google Cloud project: set GOOGLE_CLOUD_PROJECT, or PUBSUB_EMULATOR_HOST to work against an emulator (in code: pass `projectId`, `emulatorHost`; readConfig() reads both)',
       options,
     );
   }
@@ -40,7 +40,7 @@ export class CredentialsMissingError extends ThroughlineError {
 
   constructor(options?: ErrorOptions) {
     super(
-      'no credentials for Google Cloud: run "gcloud auth application-default login", or pass `emulatorHost` (readConfig() reads it from PUBSUB_EMULATOR_HOST)',
+      'no credentials for Google Cloud: run "gcloud auth application-default login", or set PUBSUB_EMULATOR_HOST to work against an emulator (in code: pass `emulatorHost`)',
       options,
     );
   }

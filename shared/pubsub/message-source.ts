@@ -13,7 +13,15 @@ export interface IncomingMessage {
   readonly ackId: string;
 }
 
+/** What a source has learnt of its subscription, where its role lets it look. */
+export interface SubscriptionFacts {
+  /** After so many deliveries Pub/Sub itself forwards a message; undefined without a dead-letter policy. */
+  readonly maxDeliveryAttempts: number | undefined;
+}
+
 export interface MessageListener {
+  /** Called once, before pulling begins; what it throws rejects `start`. */
+  onSubscription?(facts: SubscriptionFacts): void;
   onMessage(message: IncomingMessage): void;
   /** A fault that the source retries by itself (the stream broke, an ack was refused). For logs and counters. */
   onError(error: Error): void;
@@ -29,7 +37,7 @@ export interface MessageSource {
   readonly subscription: string;
   /** How long Pub/Sub waits for an ack before it redelivers, in ms. */
   readonly ackDeadlineMs: number;
-  /** Begins to pull. Errors: rejects when the subscription does not exist or may not be read. */
+  /** Begins to pull. Errors: rejects when the subscription does not exist. */
   start(listener: MessageListener): Promise<void>;
   /** Stops pulling at once; acks, nacks and extensions still work. Not undone. May be called twice. */
   pause(): void;

@@ -4,7 +4,7 @@ import { type AckBatcher, createAckBatcher } from './ack-batcher.ts';
 import { type PubSubConnection, subscriptionPath } from './connection.ts';
 import type { IncomingMessage, MessageListener, MessageSource } from './message-source.ts';
 import { type OpenPullStream, openPullStream } from './pull-stream.ts';
-import { checkSubscriptionExists } from './subscription-check.ts';
+import { checkSubscription } from './subscription-check.ts';
 
 export interface StreamingPullOptions {
   /** Short or full name. */
@@ -86,8 +86,9 @@ export function createStreamingPullSource(
     subscription: options.subscription.split('/').at(-1) ?? options.subscription,
     ackDeadlineMs,
     async start(listener: MessageListener) {
-      await checkSubscriptionExists(connection, subscription);
+      const facts = await checkSubscription(connection, subscription);
       if (closed) return; // it was stopped meanwhile
+      if (facts) listener.onSubscription?.(facts);
       acks = createAckBatcher(connection, subscription, (error) => listener.onError(error));
       const clientId = randomUUID();
       const perStream = {

@@ -1,15 +1,17 @@
 import { expect, test } from 'vitest';
 import { grpcError, stubConnection } from '../../test/fakes/stub-connection.ts';
 import { grpcStatus } from './grpc-status.ts';
-import { checkSubscriptionExists, SubscriptionMissingError } from './subscription-check.ts';
+import { checkSubscription, SubscriptionMissingError } from './subscription-check.ts';
 
-function check(answer: () => Promise<unknown>): Promise<void> {
+function check(answer: () => Promise<unknown>): Promise<unknown> {
   const { connection } = stubConnection({ subscriber: { getSubscription: answer } });
-  return checkSubscriptionExists(connection, 'projects/p/subscriptions/worker');
+  return checkSubscription(connection, 'projects/p/subscriptions/worker');
 }
 
-test('a subscription that is there is no news', async () => {
-  await expect(check(async () => [{}])).resolves.toBeUndefined();
+test('a subscription that is there tells how often Pub/Sub delivers before it forwards', async () => {
+  await expect(check(async () => [{}])).resolves.toEqual({ maxDeliveryAttempts: undefined });
+  const policy = { deadLetterPolicy: { maxDeliveryAttempts: 7 } };
+  await expect(check(async () => [policy])).resolves.toEqual({ maxDeliveryAttempts: 7 });
 });
 
 test('a missing one is named, with what to do about it', async () => {

@@ -1,6 +1,7 @@
 import { ThroughlineError } from '../errors.ts';
 import type { PubSubConnection } from './connection.ts';
 import { grpcCode, grpcStatus } from './grpc-status.ts';
+import type { SubscriptionFacts } from './message-source.ts';
 
 /** A worker was pointed at a subscription that is not there. */
 export class SubscriptionMissingError extends ThroughlineError {
@@ -20,12 +21,16 @@ export class SubscriptionMissingError extends ThroughlineError {
  * A subscriber's role may pull without being allowed to look: then nothing is known and nothing is said.
  * Errors: SubscriptionMissingError; what else the service answers, once the client has given up retrying.
  */
-export async function checkSubscriptionExists(connection: PubSubConnection, name: string): Promise<void> {
+export async function checkSubscription(
+  connection: PubSubConnection,
+  name: string,
+): Promise<SubscriptionFacts | undefined> {
   try {
-    await connection.subscriber.getSubscription({ subscription: name }, { timeout: 20_000 });
+    const [found] = await connection.subscriber.getSubscription({ subscription: name }, { timeout: 20_000 });
+    return { maxDeliveryAttempts: found.deadLetterPolicy?.maxDeliveryAttempts || undefined };
   } catch (cause) {
     const code = grpcCode(cause);
-    if (code === grpcStatus.PERMISSION_DENIED) return;
+    if (code === grpcStatus.PERMISSION_DENIED) return undefined;
     if (code === grpcStatus.NOT_FOUND) throw new SubscriptionMissingError(name, { cause });
     throw cause;
   }
