@@ -40,7 +40,7 @@ registerOrderHandlers(worker, {
   partners: createPartners(config.partnersUrl ?? 'http://127.0.0.1:8090'),
 });
 
-onShutdown(async () => {
+const stop = async () => {
   logger.info('worker stopping');
   try {
     const { handedBack } = await worker.stop();
@@ -50,7 +50,8 @@ onShutdown(async () => {
   } finally {
     await telemetry.shutdown(); // whatever failed, the last job's spans leave
   }
-});
+};
+onShutdown(stop);
 
 await worker.start();
 logger.info('worker started');

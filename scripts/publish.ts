@@ -26,9 +26,7 @@ program
   )
   .addOption(new Option('--emulator <kind>', 'Pub/Sub to use').choices(['embedded', 'gcloud']))
   .option('--json', 'print one JSON object instead of trees')
-  .addOption(
-    new Option('--timeout <seconds>', 'how long an order may take').default(15).argParser(positiveNumber),
-  )
+  .addOption(new Option('--timeout <seconds>', 'how long an order may take').default(15).argParser(seconds))
   .action(async (options) => {
     process.exitCode = await runDemo(options, readConfig());
   });
@@ -44,6 +42,12 @@ program
   )
   .option('--json', 'print one JSON object')
   .action((name, options) => publishJob(name, options, readConfig()));
+
+function seconds(text: string): number {
+  const number = positiveNumber(text);
+  if (number <= 86_400) return number;
+  throw new InvalidArgumentError('It must be a day (86400) at most.');
+}
 
 function positiveNumber(text: string): number {
   const number = Number(text);

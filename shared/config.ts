@@ -36,7 +36,10 @@ export interface Config {
 export type LogLevel = z.infer<typeof logLevel>;
 
 const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']);
-const hostAndPort = z.string().regex(/^[^\s/:]+:\d{1,5}$/, 'expected host:port, for example 127.0.0.1:8085');
+const hostAndPort = z
+  .string()
+  .regex(/^[^\s/:]+:\d{1,5}$/, 'expected host:port, for example 127.0.0.1:8085')
+  .refine((text) => Number(text.split(':')[1]) <= 65_535, 'expected a port of at most 65535');
 const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' });
 
 const environment = z.object({

@@ -1,5 +1,6 @@
 /**
- * Runs `stop` once on SIGTERM or SIGINT, then exits with 0; a second signal, or a failing `stop`, exits with 1.
+ * Runs `stop` once on SIGTERM, on SIGINT, or when a parent process that holds an IPC channel to this one has gone; then
+ * exits with 0. A second signal, or a failing `stop`, exits with 1.
  *
  * For main files: stop the worker, close the publisher, and shut telemetry down last, so that the spans of the last job
  * are exported.
@@ -19,4 +20,7 @@ export function onShutdown(stop: () => Promise<void>): void {
   };
   process.on('SIGTERM', handle);
   process.on('SIGINT', handle);
+  process.on('disconnect', () => {
+    if (!stopping) handle();
+  });
 }

@@ -226,6 +226,7 @@ export function createWorker(options: WorkerOptions): Worker {
       registrations.set(job.type, { job, run, onDeadLetter } as unknown as Registration);
     },
     start() {
+      if (isStopping) return Promise.reject(new WorkerStoppingError());
       started ??= start();
       return started;
     },

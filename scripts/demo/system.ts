@@ -29,6 +29,10 @@ export type EmulatorKind = 'embedded' | 'gcloud';
 /** Spans shall reach the screen soon; the library's default of a second serves throughput. */
 const SPAN_DELAY_MS = 50;
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** What shells report for a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
 export interface SystemOptions {
   readonly config: Config;
   /** Undefined: the emulator of PUBSUB_EMULATOR_HOST if set, else the embedded one. */
@@ -41,6 +45,12 @@ export async function startSystem(options: SystemOptions): Promise<DemoSystem> {
   const stop = async () => {
     for (const step of stops.splice(0).toReversed()) await step();
   };
+  // A signal leaves nothing behind: neither the worker nor an emulator, which may be in a process group of its own.
+  const interrupted = () => void stop().finally(() => process.exit(INTERRUPTED));
+  for (const signal of SIGNALS) process.once(signal, interrupted);
+  stops.push(async () => {
+    for (const signal of SIGNALS) process.off(signal, interrupted);
+  });
   try {
     return { ...(await assemble(options, stops)), stop };
   } catch (error) {

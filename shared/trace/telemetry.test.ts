@@ -109,3 +109,34 @@ test('a counter that was created at 0 is there before its first event', async ()
   expect(await sum('throughline.test', { kind: 'a' })).toBe(0);
   expect(await sum('throughline.test', { kind: 'b' })).toBe(1);
 });
+
+test('a hundred flushes at once lose nothing, though an exporter takes few exports at a time', async () => {
+  const limit = 2;
+  let under = 0;
+  let exported = 0;
+  let refused = 0;
+  const exporter = {
+    export(spans: readonly unknown[], done: (result: { code: number }) => void) {
+      if (under >= limit) {
+        refused += 1;
+        done({ code: 1 });
+        return;
+      }
+      under += 1;
+      setImmediate(() => {
+        under -= 1;
+        exported += spans.length;
+        done({ code: 0 });
+      });
+    },
+    shutdown: async () => {},
+  };
+  const telemetry = startTelemetry({ serviceName: 'flushing', exporters: [exporter] });
+  const flushes = Array.from({ length: 100 }, (_, number) => {
+    trace.getTracer('t').startSpan(`span ${number}`).end();
+    return telemetry.flush();
+  });
+  await Promise.all(flushes);
+  await telemetry.shutdown();
+  expect({ exported, refused }).toEqual({ exported: 100, refused: 0 });
+});

@@ -119,7 +119,9 @@ const stderrDiagnostics = {
 
 function lifecycle(tracerProvider: BasicTracerProvider, meterProvider: MeterProvider): Telemetry {
   let stopped: Promise<void> | undefined;
-  const flush = async () => {
+  let flushing = Promise.resolve();
+  let queued: Promise<void> | undefined;
+  const flushOnce = async () => {
     await Promise.allSettled([tracerProvider.forceFlush(), meterProvider.forceFlush()]).then(report);
   };
   const stop = async () => {
@@ -127,6 +129,15 @@ function lifecycle(tracerProvider: BasicTracerProvider, meterProvider: MeterProv
     await Promise.allSettled([meterProvider.shutdown()]).then(report);
     // Unregistered, so that a process (or a test) can start telemetry anew.
     for (const api of [trace, metrics, propagation, context]) api.disable();
+  };
+  // Whoever calls while a flush is under way shares the next one: an exporter refuses too many exports at once.
+  const flush = () => {
+    queued ??= flushing.then(() => {
+      queued = undefined;
+      flushing = flushOnce();
+      return flushing;
+    });
+    return queued;
   };
   return { flush, shutdown: () => (stopped ??= stop()) };
 }
@@ -140,7 +151,12 @@ function report(results: readonly PromiseSettledResult<unknown>[]): void {
 function batchProcessors(options: TelemetryOptions, meterProvider: MeterProvider): SpanProcessor[] {
   const exporters = [...(options.exporters ?? [])];
   if (options.otlpEndpoint) {
-    exporters.push(new OTLPTraceExporter({ url: signalUrl(options.otlpEndpoint, 'v1/traces') }));
+    exporters.push(
+      new OTLPTraceExporter({
+        url: signalUrl(options.otlpEndpoint, 'v1/traces'),
+        concurrencyLimit: CONCURRENT_EXPORTS,
+      }),
+    );
   }
   const { batch = {} } = options;
   const sizes = {
@@ -154,6 +170,9 @@ function batchProcessors(options: TelemetryOptions, meterProvider: MeterProvider
   // Each processor gets its own copy: it writes its defaults into what it is given.
   return exporters.map((exporter) => new BatchSpanProcessor(exporter, { ...sizes }));
 }
+
+/** A flush sends every batch of a full queue side by side; the exporter's own limit of 30 would drop the last of them. */
+const CONCURRENT_EXPORTS = 1_000;
 
 function metricReaders(options: TelemetryOptions): MetricReader[] {
   const readers = [...(options.metricReaders ?? [])];

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,7 +45,12 @@ function shape(output: string): string[] {
 
 /** How each command is checked. A command without a check fails the test below. */
 const CHECKS: Readonly<Record<string, (folder: string) => Promise<void>>> = {
-  'npm ci && npm run publish demo': async () => {
+  'npm ci && npm run publish demo': async (folder) => {
+    // The lock is compared as in a fresh clone; nothing is installed.
+    for (const file of ['package.json', 'package-lock.json', '.npmrc']) {
+      await copyFile(join(REPOSITORY, file), join(folder, file));
+    }
+    await run('npm', ['ci', '--dry-run', '--ignore-scripts'], { cwd: folder });
     const { stdout } = await npm('publish', 'demo');
     expect(shape(stdout)).toEqual(shape(block('text')));
   },
