@@ -36,10 +36,7 @@ export interface Config {
 export type LogLevel = z.infer<typeof logLevel>;
 
 const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']);
-const hostAndPort = z
-  .string()
-  .regex(/^[^\s/:]+:\d{1,5}$/, 'expected host:port, for example 127.0.0.1:8085')
-  .refine((text) => Number(text.split(':')[1]) <= 65_535, 'expected a port of at most 65535');
+const hostAndPort = z.string().refine(isHostAndPort, 'expected host:port, for example 127.0.0.1:8085');
 const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' });
 
 const environment = z.object({
@@ -58,6 +55,11 @@ const environment = z.object({
   NO_COLOR: z.string().optional(),
   CI: z.string().optional(),
 });
+
+function isHostAndPort(text: string): boolean {
+  const [, port] = /^[^\s/:]+:(\d{1,5})$/.exec(text) ?? [];
+  return port !== undefined && Number(port) <= 65_535;
+}
 
 /** Thrown at start with every wrong setting in one message. */
 export class ConfigError extends ThroughlineError {
