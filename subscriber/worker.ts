@@ -1,13 +1,12 @@
 import type { z } from 'zod';
 import { ThroughlineError } from '../shared/errors.ts';
 import type { Job } from '../shared/job/define.ts';
-import { decodePayload, readHeader } from '../shared/job/envelope.ts';
 import type { Outcome, Retry } from '../shared/job/outcome.ts';
 import type { Logger } from '../shared/log.ts';
 import { MAX_TIMER_MS } from '../shared/max-timer.ts';
-import { checkNumbers, OptionsError } from '../shared/options.ts';
+import { checkNumbers } from '../shared/options.ts';
 import type { MessageSink } from '../shared/pubsub/message-sink.ts';
-import type { IncomingMessage, MessageSource, SubscriptionFacts } from '../shared/pubsub/message-source.ts';
+import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
 import { count } from '../shared/trace/meters.ts';
 import { errorMessage, errorType } from '../shared/trace/record-error.ts';
 import { ERROR_TYPE, MESSAGING_SUBSCRIPTION_NAME } from '../shared/trace/semconv.ts';
@@ -20,7 +19,7 @@ import {
   type Registration,
 } from './delivery.ts';
 import { createDeliveryCounter } from './delivery-counter.ts';
-import { UnknownJobError, WorkerStoppingError } from './errors.ts';
+import { WorkerStoppingError } from './errors.ts';
 import { KeyedScheduler } from './keyed-scheduler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.ts';
 import { classify } from './middleware/classify.ts';
@@ -28,6 +27,7 @@ import { deadLetters } from './middleware/dead-letters.ts';
 import { metrics } from './middleware/metrics.ts';
 import { timeout } from './middleware/timeout.ts';
 import { tracing } from './middleware/tracing.ts';
+import { type Arrival, checkAttempts, dispatch, toDelivery } from './registered.ts';
 
 /**
  * Takes deliveries from one subscription to the handlers of their jobs.
@@ -105,9 +105,7 @@ export class DuplicateHandlerError extends ThroughlineError {
 /** What an aborted handler gets to notice. */
 const ABORT_GRACE_MS = 2_000;
 
-interface Item {
-  readonly message: IncomingMessage;
-  readonly deliveryNumber: number;
+interface Item extends Arrival {
   localTry: number;
 }
 
@@ -254,54 +252,12 @@ function pick({ baggageKeys, continueWithinMs }: WorkerOptions) {
   return { ...(baggageKeys && { baggageKeys }), ...(continueWithinMs !== undefined && { continueWithinMs }) };
 }
 
-/** The innermost handler: checks the payload and calls the job's own. */
-function dispatch(registrations: ReadonlyMap<string, Registration>): Handler {
-  return async ({ registration, message, jobId, jobType, orderKey, attempt }, signal) => {
-    if (!registration) throw new UnknownJobError(jobType, [...registrations.keys()]);
-    const payload = decodePayload(registration.job, message.data);
-    return registration.run({ payload, jobId, orderKey, attempt, message }, signal);
-  };
-}
-
-function toDelivery(
-  { message, deliveryNumber, localTry }: Item,
-  subscription: string,
-  registrations: ReadonlyMap<string, Registration>,
-): Delivery {
-  const { type, jobId, orderKey } = readHeader(message.attributes);
-  return {
-    message,
-    subscription,
-    jobId: jobId ?? message.id,
-    orderKey,
-    jobType: type,
-    registration: type === undefined ? undefined : registrations.get(type),
-    attempt: deliveryNumber + localTry - 1,
-    localTry,
-  };
-}
-
 /** W2: how long an ordered job waits here for its next try, as long as it may be leased; undefined: it is settled now. */
 function waitHereMs(message: IncomingMessage, outcome: Outcome, maxLeaseMs: number): number | undefined {
   if (!message.orderingKey || outcome.kind !== 'retry' || outcome.handedBack) return undefined;
   const afterMs = outcome.afterMs ?? 0;
   const leaseEndsMs = message.receivedAtMs + maxLeaseMs;
   return Date.now() + afterMs < leaseEndsMs ? afterMs : undefined;
-}
-
-/** Pub/Sub's own forwarding knows no reason and runs no `onDeadLetter`: the worker has to be the first to give up. */
-function checkAttempts(
-  registrations: ReadonlyMap<string, Registration>,
-  { maxDeliveryAttempts = Number.POSITIVE_INFINITY }: SubscriptionFacts,
-): void {
-  const problems = [...registrations.values()]
-    .filter(({ job }) => job.retry.maxAttempts >= maxDeliveryAttempts)
-    .map(
-      ({ job }) =>
-        `${job.type}: maxAttempts ${job.retry.maxAttempts}, but Pub/Sub forwards after ${maxDeliveryAttempts}`,
-    );
-  if (problems.length > 0)
-    throw new OptionsError("the subscription's maxDeliveryAttempts is too low", problems);
 }
 
 /** A layer of our own or of the user's failed outside classification: the message is kept, and somebody is told. */
