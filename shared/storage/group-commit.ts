@@ -1,0 +1,96 @@
+export interface GroupCommitOptions<Item, Result> {
+  /** Stores all items in one commit. Shape: one result per item, in order. */
+  readonly commit: (items: readonly Item[]) => Promise<readonly Result[]>;
+  /** Most items in a group. Default 500. */
+  readonly maxItems?: number;
+  /** Groups under way at once. Default 1. */
+  readonly maxInFlight?: number;
+  /**
+   * Whether a failed group is to be tried again item by item, so that one bad item does not fail its neighbours. Default:
+   * never.
+   */
+  readonly isolates?: (error: unknown) => boolean;
+}
+
+interface Waiting<Item, Result> {
+  readonly item: Item;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Lets many callers share commits, without a timer: whatever arrives while a group is being committed forms the next one.
+ *
+ * G1. An item is in exactly one group, and its promise settles with that group.
+ * G2. Nothing waits for a group to fill: an item that finds no group under way is committed at once, with whatever was
+ *     added in the same turn of the event loop.
+ */
+export class GroupCommit<Item, Result> {
+  readonly #options: GroupCommitOptions<Item, Result>;
+  readonly #maxItems: number;
+  readonly #maxInFlight: number;
+  #waiting: Waiting<Item, Result>[] = [];
+  #inFlight = 0;
+  #scheduled = false;
+  #idle: (() => void)[] = [];
+
+  constructor(options: GroupCommitOptions<Item, Result>) {
+    this.#options = options;
+    this.#maxItems = options.maxItems ?? 500;
+    this.#maxInFlight = options.maxInFlight ?? 1;
+  }
+
+  /** Resolves once the item is committed. Errors: what the commit of its group failed with. */
+  add(item: Item): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** Resolves when nothing waits and nothing is under way. */
+  async drained(): Promise<void> {
+    if (this.#waiting.length === 0 && this.#inFlight === 0) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight >= this.#maxInFlight || this.#waiting.length === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#waiting.length > 0) void this.#commit(this.#take());
+      this.#schedule();
+    });
+  }
+
+  #take(): Waiting<Item, Result>[] {
+    if (this.#waiting.length > this.#maxItems) return this.#waiting.splice(0, this.#maxItems);
+    const all = this.#waiting;
+    this.#waiting = [];
+    return all;
+  }
+
+  async #commit(group: readonly Waiting<Item, Result>[]): Promise<void> {
+    this.#inFlight += 1;
+    try {
+      await this.#settle(group);
+    } catch (error) {
+      if (group.length > 1 && this.#options.isolates?.(error)) await this.#commitEach(group);
+      else for (const { reject } of group) reject(error);
+    }
+    this.#inFlight -= 1;
+    this.#schedule();
+    if (this.#inFlight === 0 && this.#waiting.length === 0)
+      for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  async #settle(group: readonly Waiting<Item, Result>[]): Promise<void> {
+    const results = await this.#options.commit(group.map(({ item }) => item));
+    for (const [index, { resolve }] of group.entries()) resolve(results[index] as Result);
+  }
+
+  async #commitEach(group: readonly Waiting<Item, Result>[]): Promise<void> {
+    for (const one of group) await this.#settle([one]).catch(one.reject);
+  }
+}

@@ -1,0 +1,44 @@
+import { MAX_TIMER_MS } from './max-timer.ts';
+
+export interface TimeLimit {
+  readonly timeoutMs: number;
+  /** Aborted with the error of `onTimeout`, or by its owner. */
+  readonly controller: AbortController;
+  /** How long work that was told to stop may take to notice, before it is left behind, in ms. Default 1_000. */
+  readonly settleMs?: number;
+  readonly onTimeout: () => Error;
+}
+
+/**
+ * Runs `work` for at most `timeoutMs`, then aborts its signal and fails with `onTimeout`'s error.
+ *
+ * Work that heeds its signal is waited for, so that nothing runs beside it afterwards; a result that it still reaches
+ * counts. Work that does not is left behind.
+ * Errors: what `work` throws, unless the time was up: then `onTimeout`'s.
+ */
+export function withTimeLimit<T>(limit: TimeLimit, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { controller, settleMs = 1_000 } = limit;
+  return new Promise((resolve, reject) => {
+    let late: Error | undefined;
+    let timer = setTimeout(
+      () => {
+        late = limit.onTimeout();
+        controller.abort(late);
+        timer = setTimeout(reject, settleMs, late);
+        timer.unref();
+      },
+      Math.min(limit.timeoutMs, MAX_TIMER_MS),
+    );
+    timer.unref(); // work that never ends shall not keep a stopped process alive
+    work(controller.signal).then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(late ?? error);
+      },
+    );
+  });
+}
