@@ -53,6 +53,10 @@ export interface ReserveOptions {
 }
 
 export interface EmitOptions {
+  /** Without its parent, in the same trace: for a span whose parent's process died, which is then linked instead. */
+  readonly asRoot?: boolean;
+  /** Overrides the decision that was reserved (D1): a failure is told although its trace was not sampled. */
+  readonly sampled?: boolean;
   /** Default: now. */
   readonly endMs?: number;
   readonly attributes?: Attributes;
@@ -110,9 +114,10 @@ export function reservedContext(reserved: ReservedSpan, base?: Context): Context
 export function emitReservedSpan(reserved: ReservedSpan, options: EmitOptions = {}): void {
   const ids = spanContextOf(reserved.self);
   if (!ids) return;
-  const sampled = (ids.traceFlags & TraceFlags.SAMPLED) !== 0;
+  const sampled = options.sampled ?? (ids.traceFlags & TraceFlags.SAMPLED) !== 0;
   const reservation: Reservation = { sampled, traceState: ids.traceState, phase: 'emit' };
-  const parent = restoreCarrier(reserved.parent).setValue(RESERVATION, reservation);
+  const restored = restoreCarrier(reserved.parent);
+  const parent = (options.asRoot ? trace.deleteSpan(restored) : restored).setValue(RESERVATION, reservation);
   const span = startWithIds(ids, () =>
     tracer().startSpan(
       reserved.name,

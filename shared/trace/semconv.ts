@@ -28,6 +28,14 @@ export const SAGA_ID = 'saga.id';
 /** Baggage members that cross process borders unless a service names its own list. */
 export const DEFAULT_BAGGAGE_KEYS: readonly string[] = [ORDER_KEY, SAGA_ID];
 
+export const SAGA_NAME = 'saga.name';
+export const SAGA_VERSION = 'saga.version';
+/** confirmed, compensated, resolved or stuck. */
+export const SAGA_OUTCOME = 'saga.outcome';
+/** Of a step or compensation, from 1. */
+export const SAGA_ATTEMPT = 'saga.attempt';
+export const SAGA_FAILED_STEP = 'saga.failed_step';
+
 // Sagas and compensations. The two `original_*` names repeat the link for people who search by attribute.
 export const SAGA_STEP = 'saga.step';
 /** Time that a suspended saga or step spent waiting, in ms. */

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { Span } from '@opentelemetry/api';
+import { type Context, context, createContextKey, type Span } from '@opentelemetry/api';
 
 /**
  * Span ids that are known before their span exists.
@@ -8,6 +8,10 @@ import type { Span } from '@opentelemetry/api';
  * And the process span of attempt n has an id derived from message and attempt, so that attempt n+1, in whichever
  * worker it runs, can link to it without any storage. Both give the SDK an id for the very next span; that is safe
  * because a tracer asks for ids synchronously inside `startSpan`.
+ *
+ * A third: work that is run again after its process was killed repeats the calls of the first run. With
+ * `withDerivedIds` the spans of those calls get the same ids again, so that what the first run's calls caused in other
+ * services (which did report) finds its parent.
  */
 
 export interface IdGenerator {
@@ -39,9 +43,32 @@ export function createIdGenerator(random: IdGenerator): IdGenerator {
       const chosen = next;
       next = undefined; // a span processor may start spans of its own
       rootTraceId = chosen?.traceId;
-      return chosen?.spanId ?? random.generateSpanId();
+      return chosen?.spanId ?? derivedInContext() ?? random.generateSpanId();
     },
   };
+}
+
+const DERIVED = createContextKey('throughline derived ids');
+
+interface DerivedIds {
+  readonly seed: string;
+  count: number;
+}
+
+/**
+ * Spans that are started while the returned context (or one made from it) is active get ids that follow from `seed` and
+ * their number: work that makes the same calls in the same order gets the same ids, in whichever process.
+ */
+export function withDerivedIds(base: Context, seed: string): Context {
+  const ids: DerivedIds = { seed, count: 0 };
+  return base.setValue(DERIVED, ids);
+}
+
+function derivedInContext(): string | undefined {
+  const ids = context.active().getValue(DERIVED) as DerivedIds | undefined;
+  if (!ids) return undefined;
+  ids.count += 1;
+  return deriveIds(`${ids.seed}#${ids.count}`).spanId;
 }
 
 /** Starts the one span that `start` starts with the given ids. Without our generator its ids are random. */

@@ -1,0 +1,190 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Kysely, Kysely as KyselyOf, PostgresDialect } from 'kysely';
+import pg, { type PoolClient, type QueryConfig, type QueryResult, type QueryResultRow } from 'pg';
+import type { Logger } from '../log.ts';
+import { checkNumbers } from '../options.ts';
+import { count } from '../trace/meters.ts';
+import { errorMessage, errorType } from '../trace/record-error.ts';
+import { ERROR_TYPE } from '../trace/semconv.ts';
+import { DatabaseUnavailableError, isConnectionLost } from './errors.ts';
+import { createListener } from './listener.ts';
+import { createNotifier } from './notifier.ts';
+import { type DatabaseOptions, poolConfig } from './pool-config.ts';
+import type { SqlClient } from './sql-client.ts';
+
+export { DatabaseUnavailableError, isOutcomeUnknown } from './errors.ts';
+export type { DatabaseOptions } from './pool-config.ts';
+
+export interface Transaction extends SqlClient {
+  /** Typed queries within this transaction. */
+  kysely<Tables>(): Kysely<Tables>;
+  /** Called once the transaction is committed, never when it was rolled back. It must not throw. */
+  afterCommit(callback: () => void): void;
+}
+
+export interface Database extends SqlClient {
+  /** Typed queries, each on a connection of the pool. */
+  kysely<Tables>(): Kysely<Tables>;
+  /**
+   * Commits when `work` resolves (READ COMMITTED), rolls back when it throws.
+   *
+   * Errors: what `work` throws; DatabaseUnavailableError. It is not run again once `work` has begun.
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /**
+   * Calls back at each notification, and after each reconnection, because something may have been missed meanwhile.
+   *
+   * Shape: a function that stops it. Errors: none; it reconnects for as long as it is wanted.
+   */
+  listen(channel: string, onNotice: () => void): Promise<() => Promise<void>>;
+  /** Wakes listeners. Calls during one notification share the next. Errors: none; listeners poll as well. */
+  notify(channel: string): void;
+  /** Errors: DatabaseUnavailableError at once, without waiting for the server to return. */
+  ping(): Promise<void>;
+  /** Waits for what is under way. May be called twice. */
+  close(): Promise<void>;
+}
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
+
+/** A pool of connections. Nothing is connected before the first statement. Errors: OptionsError. */
+export function openDatabase(options: DatabaseOptions): Database {
+  checkNumbers('openDatabase', options, {
+    maxConnections: { min: 1, whole: true },
+    statementTimeoutMs: { min: 0 },
+    lockTimeoutMs: { min: 0 },
+    idleInTransactionTimeoutMs: { min: 0 },
+    connectTimeoutMs: { min: 1 },
+    reconnectWithinMs: { min: 0 },
+  });
+  const { logger, reconnectWithinMs = 30_000 } = options;
+  const pool = new pg.Pool(poolConfig(options));
+  // An idle connection that the server closed: the pool replaces it when one is needed.
+  pool.on('error', (error) => lost(logger, error));
+  const notifier = createNotifier(
+    (channel) => pool.query('SELECT pg_notify($1, $2)', [channel, '']),
+    (error) => lost(logger, error),
+  );
+  const stops = new Set<() => Promise<void>>();
+  let closed: Promise<void> | undefined;
+
+  /** Whatever was not begun may be tried again. */
+  const acquire = async (): Promise<PoolClient> => {
+    const givesUpAtMs = performance.now() + reconnectWithinMs;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+      try {
+        return await pool.connect();
+      } catch (error) {
+        if (!isConnectionLost(error)) throw error;
+        lost(logger, error);
+        if (closed || performance.now() + pauseMs > givesUpAtMs) throw unavailable(error, false);
+        await delay(pauseMs);
+      }
+    }
+  };
+
+  const withClient = async <T>(work: (client: PoolClient) => Promise<T>): Promise<T> => {
+    const client = await acquire();
+    let failure: unknown;
+    const onError = (error: Error) => {
+      failure = error; // the statement under way rejects as well
+    };
+    client.on('error', onError);
+    try {
+      return await work(client);
+    } catch (error) {
+      if (!isConnectionLost(error) && !failure) throw error;
+      failure ??= error;
+      lost(logger, error);
+      throw unavailable(error, true);
+    } finally {
+      client.off('error', onError);
+      client.release(failure !== undefined);
+    }
+  };
+
+  return {
+    query: (statement, values) => withClient((client) => run(client, statement, values)),
+    kysely: <Tables>() => new KyselyOf<Tables>({ dialect: new PostgresDialect({ pool }) }),
+    transaction: async (work) => {
+      const callbacks: (() => void)[] = [];
+      const result = await withClient((client) => inTransaction(client, work, callbacks));
+      for (const callback of callbacks) callback();
+      return result;
+    },
+    async listen(channel, onNotice) {
+      const listener = createListener({ options, channel, onNotice, onLost: (error) => lost(logger, error) });
+      stops.add(listener.stop);
+      await listener.ready;
+      return async () => {
+        stops.delete(listener.stop);
+        await listener.stop();
+      };
+    },
+    notify: notifier.notify,
+    async ping() {
+      try {
+        await pool.query('SELECT 1');
+      } catch (error) {
+        throw isConnectionLost(error) ? unavailable(error, false) : error;
+      }
+    },
+    close() {
+      closed ??= (async () => {
+        await Promise.all([...stops].map((stop) => stop()));
+        await notifier.settled();
+        await pool.end();
+      })();
+      return closed;
+    },
+  };
+}
+
+function run<Row extends QueryResultRow>(
+  client: PoolClient,
+  statement: string | QueryConfig,
+  values?: unknown[],
+): Promise<QueryResult<Row>> {
+  return typeof statement === 'string' ? client.query<Row>(statement, values) : client.query<Row>(statement);
+}
+
+async function inTransaction<T>(
+  client: PoolClient,
+  work: (tx: Transaction) => Promise<T>,
+  callbacks: (() => void)[],
+): Promise<T> {
+  await client.query('BEGIN');
+  let result: T;
+  try {
+    result = await work({
+      query: (statement, values) => run(client, statement, values),
+      kysely: <Tables>() => kyselyOn<Tables>(client),
+      afterCommit: (callback) => callbacks.push(callback),
+    });
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {}); // a lost connection has rolled back
+    throw error;
+  }
+  await client.query('COMMIT');
+  return result;
+}
+
+/** Kysely takes a pool; this one has a single connection that it must not release. */
+function kyselyOn<Tables>(client: PoolClient): Kysely<Tables> {
+  const borrowed = { query: client.query.bind(client), release: () => {} } as unknown as PoolClient;
+  const pool = { connect: async () => borrowed, end: async () => {} } as unknown as pg.Pool;
+  return new KyselyOf<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
+
+function lost(logger: Logger | undefined, error: unknown): void {
+  count('throughline.database.errors', { [ERROR_TYPE]: errorType(error) });
+  logger?.warn({ err: error }, 'a connection to PostgreSQL was lost or refused');
+}
+
+function unavailable(cause: unknown, outcomeUnknown: boolean): DatabaseUnavailableError {
+  return new DatabaseUnavailableError(`PostgreSQL is not available: ${errorMessage(cause)}`, {
+    cause,
+    outcomeUnknown,
+  });
+}

@@ -1,0 +1,48 @@
+import { ThroughlineError } from '../errors.ts';
+
+/** PostgreSQL cannot be reached, or the connection went away; `outcomeUnknown` when a statement was under way. */
+export class DatabaseUnavailableError extends ThroughlineError {
+  override readonly name = 'DatabaseUnavailableError';
+  readonly code = 'DATABASE_UNAVAILABLE';
+  override readonly retryable = true;
+  /** True: nobody knows whether the statement (or the commit) took effect. */
+  readonly outcomeUnknown: boolean;
+
+  constructor(message: string, options: ErrorOptions & { readonly outcomeUnknown: boolean }) {
+    super(message, options);
+    this.outcomeUnknown = options.outcomeUnknown;
+  }
+}
+
+/** True when nobody knows whether a statement took effect: the connection went away while it ran. */
+export function isOutcomeUnknown(error: unknown): boolean {
+  return error instanceof DatabaseUnavailableError && error.outcomeUnknown;
+}
+
+/** Class 08: connection exceptions; 57P01–57P05: the server shuts down, crashed, starts, or ended an idle session; 53300: too many connections. */
+const LOST_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25P03']);
+const LOST_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENOENT',
+]);
+/** What `pg` says without a code. */
+const LOST_MESSAGES = [
+  'Connection terminated',
+  'Client has encountered a connection error',
+  'timeout exceeded when trying to connect',
+  'Client was closed',
+  'Query read timeout',
+];
+
+/** Whether an error of `pg` means that the connection, not the statement, failed. */
+export function isConnectionLost(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string') return LOST_STATES.has(code) || LOST_CODES.has(code) || code.startsWith('08');
+  return LOST_MESSAGES.some((message) => error.message.startsWith(message)); // pg gives these no code
+}

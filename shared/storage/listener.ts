@@ -1,0 +1,59 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { type DatabaseOptions, poolConfig } from './pool-config.ts';
+
+export interface ListenerOptions {
+  readonly options: DatabaseOptions;
+  readonly channel: string;
+  readonly onNotice: () => void;
+  readonly onLost: (error: unknown) => void;
+}
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2_000;
+
+/**
+ * A connection of its own that listens, for as long as it is wanted. After a reconnection it calls back once, because
+ * notifications of the time between are gone.
+ */
+export function createListener({ options, channel, onNotice, onLost }: ListenerOptions) {
+  const stopping = new AbortController();
+  let client: pg.Client | undefined;
+  const connected = Promise.withResolvers<void>();
+
+  const listenOnce = async (): Promise<void> => {
+    const own = new pg.Client({ ...poolConfig(options), statement_timeout: 0 });
+    const ended = new Promise<void>((resolve) => own.once('end', () => resolve()));
+    own.on('error', onLost);
+    own.on('notification', onNotice);
+    await own.connect();
+    client = own;
+    await own.query(`LISTEN ${own.escapeIdentifier(channel)}`);
+    onNotice();
+    connected.resolve();
+    await ended;
+  };
+
+  const keepListening = async () => {
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!stopping.signal.aborted) {
+      const startedMs = performance.now();
+      await listenOnce().catch(onLost);
+      if (performance.now() - startedMs > LONGEST_PAUSE_MS) pauseMs = FIRST_PAUSE_MS;
+      await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => {});
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+    }
+  };
+
+  const running = keepListening();
+  return {
+    /** Resolves once it listens for the first time, or was stopped before. */
+    ready: connected.promise,
+    async stop() {
+      stopping.abort();
+      connected.resolve();
+      await client?.end().catch(() => {});
+      await running;
+    },
+  };
+}

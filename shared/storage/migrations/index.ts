@@ -1,0 +1,10 @@
+import type { MigrationSet } from '../migrate.ts';
+import { outboxAndInbox } from './0001-outbox-and-inbox.ts';
+import { sagas } from './0002-sagas.ts';
+import { operatorActions } from './0003-operator-actions.ts';
+
+/** The tables of outbox, inbox and sagas. */
+export const THROUGHLINE_MIGRATIONS: MigrationSet = {
+  schema: 'throughline',
+  migrations: [outboxAndInbox, sagas, operatorActions],
+};
