@@ -1,43 +1,19 @@
-import { randomUUID } from 'node:crypto';
-import {
-  type Attributes,
-  type Context,
-  context,
-  type Link,
-  type Span,
-  SpanKind,
-  trace,
-} from '@opentelemetry/api';
+import { trace } from '@opentelemetry/api';
 import type { z } from 'zod';
 import type { Job } from '../shared/job/define.ts';
-import { checkPayload, decodePayload, encodeJob, PayloadError } from '../shared/job/envelope.ts';
 import { checkNumbers } from '../shared/options.ts';
 import { checkMessage, MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES } from '../shared/pubsub/limits.ts';
 import type { MessageSink, OutgoingMessage } from '../shared/pubsub/message-sink.ts';
-import { light } from '../shared/trace/light-context.ts';
 import { injectContext } from '../shared/trace/message-context.ts';
-import { count } from '../shared/trace/meters.ts';
-import { orderKeyOf, withOrderKey } from '../shared/trace/order-key.ts';
 import { errorType, recordError } from '../shared/trace/record-error.ts';
-import {
-  ERROR_TYPE,
-  JOB_ID,
-  JOB_NAME,
-  JOB_VERSION,
-  MESSAGING_DESTINATION_NAME,
-  MESSAGING_MESSAGE_BODY_SIZE,
-  MESSAGING_MESSAGE_ID,
-  MESSAGING_OPERATION_NAME,
-  MESSAGING_OPERATION_TYPE,
-  MESSAGING_ORDERING_KEY,
-  MESSAGING_SYSTEM,
-  MESSAGING_SYSTEM_GCP_PUBSUB,
-  messagingSpanName,
-} from '../shared/trace/semconv.ts';
-import { tracer } from '../shared/trace/tracer.ts';
+import { MESSAGING_MESSAGE_ID } from '../shared/trace/semconv.ts';
 import type { BatchingOptions } from './batcher.ts';
 import { createLanes } from './lanes.ts';
+import { type PublishOptions, prepareJob } from './prepare-job.ts';
+import { countSent, startSendSpan } from './send-span.ts';
 import { createWindow } from './window.ts';
+
+export type { PublishOptions } from './prepare-job.ts';
 
 export interface PublisherOptions {
   readonly sink: MessageSink;
@@ -48,18 +24,6 @@ export interface PublisherOptions {
   readonly interop?: 'google' | undefined;
   /** Baggage members that may cross. Default: the order key and the saga's id. */
   readonly baggageKeys?: readonly string[];
-}
-
-export interface PublishOptions {
-  /** The business key that every span, log line and message of the order bears. Default: the active context's. */
-  readonly orderKey?: string;
-  /** Idempotency key of the job. Default: a random UUID. */
-  readonly jobId?: string;
-  /** Further attributes, for filters. The envelope's own keys and `goog…` are refused. */
-  readonly attributes?: Readonly<Record<string, string>>;
-  /** What the `send` span belongs to. Default: the active context. */
-  readonly context?: Context;
-  readonly links?: readonly Link[];
 }
 
 export interface Published {
@@ -118,16 +82,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
   const lanes = createLanes(options.sink, options.batching);
 
   const publish: Publisher['publish'] = async (job, payload, publishOptions = {}) => {
-    const checked = checkPayload(job, payload);
-    const jobId = publishOptions.jobId ?? randomUUID();
-    const parent = sendingContext(publishOptions);
-    const orderKey = publishOptions.orderKey ?? orderKeyOf(parent);
-    const orderingKey = job.orderingKey?.(checked, orderKey);
-    const { attributes } = publishOptions;
-    const envelope = encodeJob(job, payload, { jobId, source: options.source, orderKey, attributes });
-    checkReadable(job, envelope.data);
-    const bodyBytes = envelope.data.byteLength;
-    const span = startSendSpan(job, { jobId, orderingKey, bodyBytes }, publishOptions, parent);
+    const { envelope, parent, ...facts } = prepareJob(job, payload, options.source, publishOptions);
+    const { jobId, orderingKey } = facts;
+    const span = startSendSpan(facts, parent, publishOptions.links && { links: [...publishOptions.links] });
     try {
       injectContext(envelope.attributes, trace.setSpan(parent, span), options);
       const message: OutgoingMessage = orderingKey ? { ...envelope, orderingKey } : envelope;
@@ -176,63 +133,4 @@ export function createPublisher(options: PublisherOptions): Publisher {
     resume: (job, orderingKey) => lanes.resume(job.topic, orderingKey),
     close: () => lanes.drained(),
   };
-}
-
-const readable = new WeakSet<Job>();
-
-/**
- * Reads a job's first payload as the worker will: a schema such as `z.date()` accepts what is published and refuses what
- * arrives, and every such message would die at the worker.
- */
-function checkReadable(job: Job, data: Uint8Array): void {
-  if (readable.has(job)) return;
-  try {
-    decodePayload(job, data);
-  } catch (cause) {
-    if (!(cause instanceof PayloadError)) throw cause;
-    throw new PayloadError(
-      job.type,
-      [...cause.issues, 'this is the payload as JSON, as the worker will read it'],
-      { cause },
-    );
-  }
-  readable.add(job);
-}
-
-function sendingContext({ context: given, orderKey }: PublishOptions): Context {
-  const parent = light(given ?? context.active());
-  return orderKey === undefined ? parent : withOrderKey(parent, orderKey);
-}
-
-function startSendSpan(
-  job: Job,
-  message: { readonly jobId: string; readonly orderingKey: string | undefined; readonly bodyBytes: number },
-  options: PublishOptions,
-  parent: Context,
-): Span {
-  const attributes: Attributes = {
-    [MESSAGING_SYSTEM]: MESSAGING_SYSTEM_GCP_PUBSUB,
-    [MESSAGING_OPERATION_NAME]: 'send',
-    [MESSAGING_OPERATION_TYPE]: 'send',
-    [MESSAGING_DESTINATION_NAME]: job.topic,
-    [JOB_NAME]: job.name,
-    [JOB_VERSION]: job.version,
-    [JOB_ID]: message.jobId,
-    [MESSAGING_MESSAGE_BODY_SIZE]: message.bodyBytes,
-  };
-  if (message.orderingKey) attributes[MESSAGING_ORDERING_KEY] = message.orderingKey;
-  return tracer().startSpan(
-    messagingSpanName('send', job.topic),
-    { kind: SpanKind.PRODUCER, attributes, ...(options.links && { links: [...options.links] }) },
-    parent,
-  );
-}
-
-function countSent(topic: string, error?: string): void {
-  count('messaging.client.sent.messages', {
-    [MESSAGING_SYSTEM]: MESSAGING_SYSTEM_GCP_PUBSUB,
-    [MESSAGING_OPERATION_NAME]: 'send',
-    [MESSAGING_DESTINATION_NAME]: topic,
-    ...(error && { [ERROR_TYPE]: error }),
-  });
 }
