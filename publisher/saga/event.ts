@@ -84,8 +84,14 @@ export type SagaEvent =
       readonly result?: unknown;
       readonly atMs: number;
     }
-  /** The process that ran the saga died, and another one has it now. */
-  | { readonly kind: 'taken-over'; readonly from: string; readonly by: string; readonly atMs: number }
+  /** The process that ran the saga died or was stopped in the middle of an attempt, which may have had its effect. */
+  | {
+      readonly kind: 'interrupted';
+      readonly cause: 'process-lost' | 'shutdown';
+      /** The runner that had the saga. */
+      readonly runner: string;
+      readonly atMs: number;
+    }
   | {
       readonly kind: 'operator';
       readonly action: OperatorAction;

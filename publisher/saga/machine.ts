@@ -46,6 +46,8 @@ export interface StepState {
 export interface UndoState {
   readonly status: 'none' | 'dispatched' | 'undone' | 'skipped' | 'stuck';
   readonly attempt: number;
+  /** Attempts since the start or since an operator said `retry`, the one under way included. */
+  readonly tries: number;
   readonly retryAtMs?: number;
   readonly waiting?: Waiting;
   readonly error?: StoredError;
@@ -91,7 +93,7 @@ export function initialState(shape: SagaShape): SagaState {
     status: 'pending' as const,
     attempt: 1,
     mayHaveHappened: false,
-    undo: { status: 'none' as const, attempt: 1 },
+    undo: { status: 'none' as const, attempt: 1, tries: 1 },
   }));
   return { phase: 'running', at: 0, steps, takeovers: 0, wasTakenOver: false };
 }
@@ -122,8 +124,10 @@ function notBefore({ retryAtMs }: { readonly retryAtMs?: number }) {
 /** Errors: SagaJournalError when the event cannot follow upon the state (M4). */
 export function apply(shape: SagaShape, state: SagaState, event: SagaEvent): SagaState {
   switch (event.kind) {
-    case 'taken-over':
-      return { ...lostSight(state), takeovers: state.takeovers + 1, wasTakenOver: true };
+    case 'interrupted':
+      return event.cause === 'shutdown'
+        ? lostSight(state)
+        : { ...lostSight(state), takeovers: state.takeovers + 1, wasTakenOver: true };
     case 'operator':
       return { ...operated(shape, state, event.action), takeovers: 0 };
     case 'completed-late':
@@ -223,7 +227,7 @@ function failed(
   return compensateRest(shape, { ...next, phase: 'compensating', failure });
 }
 
-/** The process died, perhaps in the middle of an attempt: what was under way may have happened (M2). */
+/** What was under way may have happened (M2). */
 function lostSight(state: SagaState): SagaState {
   const step = state.steps[state.at];
   if (state.phase !== 'running' || step?.status !== 'pending') return state;
@@ -256,7 +260,13 @@ function undoing(shape: SagaShape, state: SagaState, event: UndoingEvent): SagaS
   }
   const { error, retryAtMs } = event;
   if (retryAtMs !== undefined) {
-    const again = { status: 'none', attempt: undo.attempt + 1, retryAtMs, error } as const;
+    const again = {
+      status: 'none',
+      attempt: undo.attempt + 1,
+      tries: undo.tries + 1,
+      retryAtMs,
+      error,
+    } as const;
     return replace(state, { ...step, undo: again });
   }
   return { ...replace(state, { ...step, undo: { ...undo, status: 'stuck', error } }), phase: 'stuck' };
@@ -273,7 +283,9 @@ function completedLate(
   const isUndone = state.phase === 'compensating' || state.phase === 'compensated' || state.phase === 'stuck';
   if (!step || !isUndone || step.status !== 'failed') throw refused(state, event);
   const undo =
-    step.undo.status === 'undone' ? { status: 'none' as const, attempt: step.undo.attempt + 1 } : step.undo;
+    step.undo.status === 'undone'
+      ? { status: 'none' as const, attempt: step.undo.attempt + 1, tries: 1 }
+      : step.undo;
   const next = replaceAt(state, index, {
     ...step,
     status: 'completed',
@@ -297,7 +309,7 @@ function operated(shape: SagaShape, state: SagaState, action: OperatorAction): S
   if (action === 'resolve') return { ...state, phase: 'resolved' };
   const { attempt } = step.undo;
   if (action === 'retry') {
-    const undo = { status: 'none', attempt: attempt + 1 } as const;
+    const undo = { status: 'none', attempt: attempt + 1, tries: 1 } as const;
     return { ...replace(state, { ...step, undo }), phase: 'compensating' };
   }
   const skipped = replace(state, { ...step, undo: { ...step.undo, status: 'skipped' } });

@@ -1,0 +1,198 @@
+import type { Logger } from '../../shared/log.ts';
+import { type Database, DatabaseUnavailableError } from '../../shared/storage/database.ts';
+import { count } from '../../shared/trace/meters.ts';
+import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
+import { ERROR_TYPE, SAGA_NAME, SAGA_OUTCOME, SAGA_STEP } from '../../shared/trace/semconv.ts';
+import type { ActiveSaga } from './active-saga.ts';
+import { arrived, leftovers } from './awaited.ts';
+import { type CarriedOut, type CarryOutDependencies, carryOut, type Work } from './carry-out.ts';
+import { type Extras, propose } from './checkpoint.ts';
+import { SagaLostError } from './errors.ts';
+import type { SagaEvent } from './event.ts';
+import type { Journal } from './journal.ts';
+import { nextCommand } from './machine.ts';
+
+export interface DriverOptions {
+  readonly database: Database;
+  readonly journal: Journal;
+  readonly service: string;
+  readonly resultTopic: string | undefined;
+  readonly logger: Logger | undefined;
+  /** The runner that this process is now. */
+  readonly runner: () => string;
+  readonly isStopping: () => boolean;
+  /** Resolves after `ms`, or sooner when the engine stops. */
+  readonly pause: (ms: number) => Promise<void>;
+}
+
+/**
+ * Takes one saga forward, a command at a time, until it ends, waits, is stuck, or another process has it.
+ *
+ * R1. A command is carried out only after everything before it is stored (machine.ts: M1).
+ * R2. Once a checkpoint was refused, nothing more is done for the saga here: another process has it.
+ */
+export async function drive(saga: ActiveSaga, options: DriverOptions): Promise<void> {
+  const dependencies: CarryOutDependencies = {
+    database: options.database,
+    service: options.service,
+    resultTopic: options.resultTopic,
+    storeIn: async (tx, one, event) => {
+      const proposal = propose(one, [event], ownerOf(options));
+      const stored = await options.journal.writeIn(tx, proposal.checkpoint).catch((error) => {
+        proposal.withdraw();
+        throw error;
+      });
+      if (!stored) {
+        one.standing = 'lost';
+        throw new SagaLostError(one.id);
+      }
+      proposals.set(one, proposal);
+    },
+  };
+  while (saga.standing === 'mine') await driveOnce(saga, options, dependencies);
+}
+
+/** Proposed in a transaction that is not known to be committed yet. */
+const proposals = new WeakMap<ActiveSaga, ReturnType<typeof propose>>();
+
+async function driveOnce(
+  saga: ActiveSaga,
+  options: DriverOptions,
+  dependencies: CarryOutDependencies,
+): Promise<void> {
+  const command = nextCommand(saga.shape, saga.state);
+  if (command.kind === 'await' || command.kind === 'rest' || command.kind === 'end') {
+    const came = arrived(saga, command);
+    if (came) return checkpoint(saga, options, came.events, came.extras);
+    return release(saga, options, command);
+  }
+  await waitUntil(command.notBeforeMs, options);
+  if (options.isStopping()) return release(saga, options, command);
+  const done = await carryOut(saga, command as Work, dependencies);
+  await settle(saga, options, done);
+}
+
+async function waitUntil(
+  notBeforeMs: number | undefined,
+  { pause, isStopping }: DriverOptions,
+): Promise<void> {
+  const delayMs = (notBeforeMs ?? 0) - Date.now();
+  if (delayMs > 0 && !isStopping()) await pause(delayMs);
+}
+
+async function settle(saga: ActiveSaga, options: DriverOptions, done: CarriedOut): Promise<void> {
+  if (saga.standing !== 'mine') return; // R2
+  const proposal = proposals.get(saga);
+  proposals.delete(saga);
+  switch (done.kind) {
+    case 'events':
+      return checkpoint(saga, options, done.events, done.extras);
+    case 'stored':
+      proposal?.accept();
+      return;
+    case 'failed':
+      if (proposal && (await wasCommitted(saga, options, done.error))) return proposal.accept();
+      proposal?.withdraw();
+      return settleFailure(saga, options, done);
+  }
+}
+
+/** The connection went away in the commit: the journal knows how it ended (journal.ts: J3). */
+async function wasCommitted(saga: ActiveSaga, { journal }: DriverOptions, error: unknown): Promise<boolean> {
+  if (!(error instanceof DatabaseUnavailableError)) return false;
+  return journal.wrote(saga.id, saga.seq + 1);
+}
+
+async function settleFailure(
+  saga: ActiveSaga,
+  options: DriverOptions,
+  done: Extract<CarriedOut, { kind: 'failed' }>,
+): Promise<void> {
+  const event = done.event();
+  if (!options.isStopping() || !isAbort(done.error)) return checkpoint(saga, options, [event]);
+  // Cut short by us: no failure of the step's.
+  const interrupted = {
+    kind: 'interrupted',
+    cause: 'shutdown',
+    runner: options.runner(),
+    atMs: Date.now(),
+  } as const;
+  return checkpoint(saga, options, [interrupted]);
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'AbortError' || errorType(error) === 'ENGINE_STOPPING');
+}
+
+/** Stores what happened, and with it what the saga's row says. */
+export async function checkpoint(
+  saga: ActiveSaga,
+  options: DriverOptions,
+  events: readonly SagaEvent[],
+  extras?: Extras,
+): Promise<void> {
+  const proposal = propose(saga, events, ownerOf(options), extras);
+  const isStored = await options.journal.write(proposal.checkpoint);
+  if (!isStored) {
+    saga.standing = 'lost'; // R2
+    options.logger?.warn({ sagaId: saga.id }, 'another process has this saga');
+    return;
+  }
+  proposal.accept();
+  report(saga, options);
+}
+
+function ownerOf({ isStopping, runner }: DriverOptions): string | null {
+  return isStopping() ? null : runner();
+}
+
+function report(saga: ActiveSaga, { logger }: DriverOptions): void {
+  const { phase, failure } = saga.state;
+  if (phase === 'running' || phase === 'compensating') return;
+  count('throughline.sagas.ended', { [SAGA_NAME]: saga.definition.name, [SAGA_OUTCOME]: phase });
+  if (phase !== 'stuck') return;
+  const step = saga.state.steps[saga.state.at];
+  logger?.error(
+    { sagaId: saga.id, orderKey: saga.orderKey, step: step?.name, error: step?.undo.error, failure },
+    'saga stuck: a compensation failed for good',
+  );
+}
+
+/** Gives the saga up without an event: nothing came for it, or this process stops. */
+async function release(
+  saga: ActiveSaga,
+  { database, runner }: DriverOptions,
+  command: ReturnType<typeof nextCommand>,
+): Promise<void> {
+  saga.standing = 'released';
+  const wakeMs = command.kind === 'await' ? command.waiting.deadlineMs : Date.now();
+  const isOver = command.kind === 'end' || command.kind === 'rest';
+  await database.query({
+    name: 'throughline-saga-release',
+    text: `
+      WITH released AS (
+        UPDATE throughline.saga SET owner = NULL, wake_at = to_timestamp($3::float8 / 1000.0) WHERE id = $1 AND owner = $2::uuid
+      )
+      UPDATE throughline.saga_signal SET taken_at = now() WHERE saga_id = $1 AND name = ANY($4::text[]) AND taken_at IS NULL`,
+    values: [saga.id, runner(), isOver ? null : wakeMs, leftovers(saga)],
+  });
+}
+
+/** A saga that cannot be gone on with here, for a reason that is no failure of a step: it stays, and says why. */
+export async function park(
+  saga: ActiveSaga,
+  { database, runner, logger }: DriverOptions,
+  error: unknown,
+): Promise<void> {
+  saga.standing = 'released';
+  const reason = `${errorType(error)}: ${errorMessage(error)}`.slice(0, 1_000);
+  count('throughline.sagas.parked', { [SAGA_NAME]: saga.definition.name, [ERROR_TYPE]: errorType(error) });
+  logger?.error(
+    { err: error, sagaId: saga.id, [SAGA_STEP]: saga.state.steps[saga.state.at]?.name },
+    'saga parked',
+  );
+  await database.query(
+    `UPDATE throughline.saga SET owner = NULL, wake_at = now() + interval '1 minute', parked = $3 WHERE id = $1 AND owner = $2::uuid`,
+    [saga.id, runner(), reason],
+  );
+}

@@ -1,0 +1,270 @@
+import {
+  type Attributes,
+  type context,
+  type Link,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api';
+import { type Carrier, captureCarrier, spanContextOf } from '../../shared/trace/carrier.ts';
+import { emitReservedSpan, type ReservedSpan } from '../../shared/trace/durable-span.ts';
+import { links, linkTo } from '../../shared/trace/links.ts';
+import { recordError } from '../../shared/trace/record-error.ts';
+import {
+  ERROR_TYPE,
+  SAGA_ATTEMPT,
+  SAGA_COMPENSATION_ORIGINAL_SPAN_ID,
+  SAGA_COMPENSATION_ORIGINAL_TRACE_ID,
+  SAGA_FAILED_STEP,
+  SAGA_NAME,
+  SAGA_OUTCOME,
+  SAGA_STEP,
+  SAGA_VERSION,
+  SAGA_WAIT_MS,
+} from '../../shared/trace/semconv.ts';
+import { deriveIds, startWithIds, withDerivedIds } from '../../shared/trace/span-ids.ts';
+import { tracer } from '../../shared/trace/tracer.ts';
+import type { ActiveSaga } from './active-saga.ts';
+import type { AttemptSpan, SagaEvent, StoredError } from './event.ts';
+import type { SagaState } from './machine.ts';
+
+/**
+ * The spans of a saga: `saga …`, `step …`, `compensate …` and `resume …`.
+ *
+ * S1. A span's id follows from saga, step and attempt. An attempt that is run again after its process died is the same
+ *     attempt: its span, and the spans below it, get the ids that the first run gave them.
+ * S2. Nothing is held open over a wait: an attempt that suspends, or that a worker runs, is reserved and told at its end.
+ * S3. Everything is told before the checkpoint that makes it final, so that no crash can lose it; told twice it has the
+ *     same ids.
+ */
+export type AttemptKind = 'step' | 'compensate' | 'resume';
+
+export interface AttemptFacts {
+  readonly kind: AttemptKind;
+  readonly step: string;
+  readonly attempt: number;
+}
+
+export interface LiveAttempt {
+  readonly startMs: number;
+  readonly context: ReturnType<typeof context.active>;
+  readonly span: Span;
+}
+
+/** S1. */
+function seedOf(saga: ActiveSaga, { kind, step, attempt }: AttemptFacts): string {
+  return `${saga.id}/${kind}/${step}/${attempt}`;
+}
+
+function nameOf(saga: ActiveSaga, { kind, step }: AttemptFacts): string {
+  return kind === 'resume' ? `resume ${saga.definition.name}` : `${kind} ${step}`;
+}
+
+/** Starts an attempt's span; its context is what the attempt is run in. */
+export function startAttempt(saga: ActiveSaga, facts: AttemptFacts): LiveAttempt {
+  const seed = seedOf(saga, facts);
+  const span = startWithIds(deriveIds(seed), () =>
+    tracer().startSpan(
+      nameOf(saga, facts),
+      { attributes: attemptAttributes(saga, facts), links: attemptLinks(saga, facts) },
+      saga.context,
+    ),
+  );
+  return { startMs: Date.now(), span, context: withDerivedIds(trace.setSpan(saga.context, span), seed) };
+}
+
+/** Ends an attempt's span and says what the journal needs to know of it. */
+export function endAttempt({ span, startMs }: LiveAttempt, error?: unknown): AttemptSpan {
+  // A step with a transaction ends its span before the commit; should that fail, it is too late to amend it.
+  if (span.isRecording()) {
+    if (error !== undefined) recordError(span, error);
+    span.end();
+  }
+  return { span: traceparentOf(span), startMs, endMs: Date.now() };
+}
+
+/** S2. What stands for an attempt that goes on elsewhere or later. */
+export function reserveAttempt(saga: ActiveSaga, facts: AttemptFacts, startMs: number): ReservedSpan {
+  const parent = trace.getSpanContext(saga.context);
+  const { spanId } = deriveIds(seedOf(saga, facts));
+  const self = parent
+    ? captureCarrier(trace.setSpanContext(saga.context, { ...parent, spanId, isRemote: false }))
+    : {};
+  return { name: nameOf(saga, facts), kind: SpanKind.INTERNAL, startMs, self, parent: saga.span.self };
+}
+
+/** Emits a reserved attempt, ended now, with the time that it waited. */
+export function tellAttempt(
+  saga: ActiveSaga,
+  facts: AttemptFacts,
+  reserved: ReservedSpan,
+  { waitMs, error }: { readonly waitMs: number; readonly error?: StoredError },
+): AttemptSpan {
+  const endMs = Date.now();
+  emitReservedSpan(reserved, {
+    endMs,
+    attributes: { ...attemptAttributes(saga, facts), [SAGA_WAIT_MS]: waitMs, ...errorAttributes(error) },
+    links: attemptLinks(saga, facts),
+    ...errorStatus(error),
+    events: waitMs > 0 ? [{ name: 'waited', timeMs: endMs, attributes: { [SAGA_WAIT_MS]: waitMs } }] : [],
+  });
+  return { span: onlyTraceparent(reserved.self), startMs: reserved.startMs, endMs, waitMs };
+}
+
+function attemptAttributes(saga: ActiveSaga, { kind, step, attempt }: AttemptFacts): Attributes {
+  const attributes: Attributes = { [SAGA_STEP]: step, [SAGA_ATTEMPT]: attempt };
+  if (kind !== 'compensate') return attributes;
+  const undone = spanContextOf(stateOf(saga, step)?.span);
+  if (!undone) return attributes;
+  attributes[SAGA_COMPENSATION_ORIGINAL_TRACE_ID] = undone.traceId;
+  attributes[SAGA_COMPENSATION_ORIGINAL_SPAN_ID] = undone.spanId;
+  return attributes;
+}
+
+function attemptLinks(saga: ActiveSaga, { kind, step, attempt }: AttemptFacts): Link[] {
+  const state = stateOf(saga, step);
+  if (kind === 'compensate') {
+    const { failure } = saga.state;
+    return links(
+      linkTo(spanContextOf(state?.span), 'undoes'),
+      linkTo(spanContextOf(failure && stateOf(saga, failure.step)?.span), 'failed-step'),
+      linkTo(spanContextOf(previousUndo(saga, step, attempt)), 'previous-attempt'),
+      linkTo(spanContextOf(lastOperator(saga)), 'caused-by'),
+    );
+  }
+  if (kind === 'resume') return links(linkTo(spanContextOf(state?.waiting?.signal?.carrier), 'caused-by'));
+  return attempt > 1 ? links(linkTo(spanContextOf(state?.span), 'previous-attempt')) : [];
+}
+
+function stateOf(saga: ActiveSaga, step: string) {
+  return saga.state.steps.find(({ name }) => name === step);
+}
+
+function previousUndo(saga: ActiveSaga, step: string, attempt: number): Carrier | undefined {
+  if (attempt === 1) return undefined;
+  const failed = saga.history.findLast((event) => event.kind === 'undo-failed' && event.step === step);
+  return failed?.kind === 'undo-failed' ? failed.span : undefined;
+}
+
+/** Who told a stuck saga to go on. */
+function lastOperator(saga: ActiveSaga): Carrier | undefined {
+  const last = saga.history.at(-1);
+  return last?.kind === 'operator' ? last.carrier : undefined;
+}
+
+/**
+ * Emits the saga's span: at its end, and when it is stuck, which may last.
+ *
+ * When the process that began the saga died, its request may never have been reported: the saga is then a root in the
+ * request's trace, and links to it. A saga that failed in a trace that was not sampled is told whole, from the journal.
+ */
+export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): void {
+  const outcome = state.phase;
+  const isFailed = outcome !== 'confirmed';
+  const isLost = isFailed && !isSampled(saga.span.self);
+  const waitMs = saga.history.reduce((sum, event) => sum + (('waitMs' in event && event.waitMs) || 0), 0);
+  emitReservedSpan(saga.span, {
+    endMs,
+    asRoot: state.wasTakenOver,
+    ...(isLost && { sampled: true }),
+    attributes: {
+      [SAGA_NAME]: saga.definition.name,
+      [SAGA_VERSION]: saga.definition.version,
+      [SAGA_OUTCOME]: outcome,
+      [SAGA_WAIT_MS]: waitMs,
+      ...(state.failure && {
+        [SAGA_FAILED_STEP]: state.failure.step,
+        [ERROR_TYPE]: state.failure.error.type,
+      }),
+    },
+    links: sagaLinks(saga, state),
+    ...(isFailed && {
+      status: { code: SpanStatusCode.ERROR, message: state.failure?.error.message ?? outcome },
+    }),
+    events: saga.history.flatMap(sagaEvents),
+  });
+  if (isLost) retell(saga);
+}
+
+function sagaLinks(saga: ActiveSaga, state: SagaState): Link[] {
+  const { failure } = state;
+  const failedStep = failure && state.steps.find(({ name }) => name === failure.step);
+  return links(
+    linkTo(spanContextOf(failedStep?.span), 'failed-step'),
+    state.wasTakenOver ? linkTo(spanContextOf(saga.span.parent), 'caused-by') : undefined,
+    ...saga.history.map((event) =>
+      event.kind === 'signalled' || event.kind === 'operator'
+        ? linkTo(spanContextOf(event.carrier), 'caused-by')
+        : undefined,
+    ),
+  );
+}
+
+function sagaEvents(event: SagaEvent): { name: string; timeMs: number; attributes: Attributes }[] {
+  switch (event.kind) {
+    case 'suspended':
+    case 'signalled':
+      return [{ name: event.kind, timeMs: event.atMs, attributes: { [SAGA_STEP]: event.step } }];
+    case 'interrupted':
+      return [
+        { name: event.kind, timeMs: event.atMs, attributes: { 'saga.interrupted.cause': event.cause } },
+      ];
+    default:
+      return [];
+  }
+}
+
+/** The journal is the trace of last resort: every attempt with its true ids and times, sampled. */
+function retell(saga: ActiveSaga): void {
+  for (const event of saga.history) {
+    if (!('endMs' in event)) continue;
+    const isUndo = event.kind === 'undone' || event.kind === 'undo-failed';
+    const facts = { kind: isUndo ? 'compensate' : 'step', step: event.step, attempt: event.attempt } as const;
+    const error = 'error' in event ? event.error : undefined;
+    emitReservedSpan(
+      {
+        name: nameOf(saga, facts),
+        kind: SpanKind.INTERNAL,
+        startMs: event.startMs,
+        self: { ...saga.span.self, ...event.span },
+        parent: saga.span.self,
+      },
+      {
+        endMs: event.endMs,
+        sampled: true,
+        attributes: {
+          ...attemptAttributes(saga, facts),
+          ...(event.waitMs !== undefined && { [SAGA_WAIT_MS]: event.waitMs }),
+          ...errorAttributes(error),
+        },
+        links: isUndo || event.attempt === 1 ? attemptLinks(saga, facts) : [],
+        ...errorStatus(error),
+      },
+    );
+  }
+}
+
+function errorAttributes(error: StoredError | undefined): Attributes {
+  return error ? { [ERROR_TYPE]: error.type } : {};
+}
+
+function errorStatus(error: StoredError | undefined) {
+  return error ? { status: { code: SpanStatusCode.ERROR, message: error.message } } : {};
+}
+
+function isSampled(self: Carrier): boolean {
+  const flags = spanContextOf(self)?.traceFlags;
+  return flags === undefined || (flags & 1) === 1;
+}
+
+/** What a later compensation is linked to: no more than the ids, because every event stores it. */
+function traceparentOf(span: Span): Carrier {
+  const { traceId, spanId, traceFlags } = span.spanContext();
+  if (/^0+$/.test(traceId)) return {};
+  return { traceparent: `00-${traceId}-${spanId}-${(traceFlags & 1) === 1 ? '01' : '00'}` };
+}
+
+function onlyTraceparent({ traceparent }: Carrier): Carrier {
+  return traceparent === undefined ? {} : { traceparent };
+}

@@ -1,0 +1,76 @@
+import { trace } from '@opentelemetry/api';
+import type { Database } from '../../shared/storage/database.ts';
+import type { SqlClient } from '../../shared/storage/sql-client.ts';
+import { captureCarrier, spanContextOf } from '../../shared/trace/carrier.ts';
+import type { ReservedSpan } from '../../shared/trace/durable-span.ts';
+import { linkTo } from '../../shared/trace/links.ts';
+import type { Saga } from './define.ts';
+import { SagaInputError, UnknownDefinitionError, UnknownSagaError, UnknownSignalError } from './errors.ts';
+
+/** `late`: the saga has ended, or is being undone; `duplicate`: one with this name came before. */
+export type SignalReceipt = 'accepted' | 'duplicate' | 'late';
+
+export interface SignalOptions {
+  readonly database: Database;
+  readonly definitions: readonly Saga[];
+  readonly sagaId: string;
+  readonly name: string;
+  readonly payload: unknown;
+}
+
+/** Checks a signal and stores it for the saga. The active span and the saga's are linked both ways. */
+export async function sendSignal(options: SignalOptions): Promise<SignalReceipt> {
+  const { database, sagaId, name } = options;
+  const { rows } = await database.query<{ name: string; version: number; state: string; span: ReservedSpan }>(
+    'SELECT name, version, state, span FROM throughline.saga WHERE id = $1',
+    [sagaId],
+  );
+  const row = rows[0];
+  if (!row) throw new UnknownSagaError(sagaId);
+  const definition = options.definitions.find(
+    (saga) => saga.name === row.name && saga.version === row.version,
+  );
+  if (!definition) throw new UnknownDefinitionError(row.name, row.version);
+  const step = definition.steps.find(({ signal }) => signal?.name === name);
+  if (!step?.signal) {
+    throw new UnknownSignalError(
+      definition.name,
+      name,
+      definition.steps.flatMap(({ signal }) => signal?.name ?? []),
+    );
+  }
+  const parsed = step.signal.payload.safeParse(options.payload);
+  if (!parsed.success) {
+    const issues = parsed.error.issues.map(
+      ({ path, message }) => `${path.join('.') || '(payload)'}: ${message}`,
+    );
+    throw new SagaInputError(`signal "${name}" of saga "${definition.name}"`, issues);
+  }
+  if (row.state !== 'running' && row.state !== 'waiting') return 'late';
+  linkToSaga(row.span);
+  return (await storeSignal(database, { sagaId, name, payload: options.payload })) ? 'accepted' : 'duplicate';
+}
+
+/** The request that brings a signal is linked to the saga; the `resume` span links back to the request. */
+function linkToSaga(span: ReservedSpan): void {
+  const link = linkTo(spanContextOf(span.self), 'caused-by');
+  if (link) trace.getActiveSpan()?.addLink(link);
+}
+
+export interface StoredSignal {
+  readonly sagaId: string;
+  readonly name: string;
+  readonly payload: unknown;
+}
+
+/** Shape: false when a signal of that name is there already. */
+export async function storeSignal(
+  client: SqlClient,
+  { sagaId, name, payload }: StoredSignal,
+): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `INSERT INTO throughline.saga_signal (saga_id, name, payload, carrier) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+    [sagaId, name, JSON.stringify(payload), JSON.stringify(captureCarrier())],
+  );
+  return rowCount === 1;
+}
