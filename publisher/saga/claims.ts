@@ -46,11 +46,11 @@ export function createClaims(database: Database, sagas: readonly Saga[], runner:
         'throughline-saga-due',
         `
         UPDATE throughline.saga s SET owner = $1::uuid, wake_at = NULL, parked = NULL
-        FROM (
+        WHERE s.id = ANY(ARRAY(
           SELECT id FROM throughline.saga
           WHERE ended_at IS NULL AND owner IS NULL AND wake_at <= now() AND name || '/' || version = ANY($2::text[])
           ORDER BY wake_at LIMIT $3 FOR UPDATE SKIP LOCKED
-        ) c WHERE s.id = c.id
+        ))
         RETURNING ${COLUMNS}, NULL AS previous_owner`,
         [runner(), known, limit],
       ),
@@ -60,13 +60,15 @@ export function createClaims(database: Database, sagas: readonly Saga[], runner:
         database,
         'throughline-saga-orphaned',
         `
-        UPDATE throughline.saga s SET owner = $1::uuid, wake_at = NULL, parked = NULL
-        FROM (
+        WITH c AS MATERIALIZED (
           SELECT o.id, o.owner FROM throughline.saga o
-          WHERE o.ended_at IS NULL AND o.owner IN (SELECT r.id FROM throughline.saga_runner r WHERE r.lease_until < now())
+          WHERE o.ended_at IS NULL
+            AND o.owner = ANY(ARRAY(SELECT r.id FROM throughline.saga_runner r WHERE r.lease_until < now()))
             AND o.name || '/' || o.version = ANY($2::text[])
           LIMIT $3 FOR UPDATE SKIP LOCKED
-        ) c WHERE s.id = c.id
+        )
+        UPDATE throughline.saga s SET owner = $1::uuid, wake_at = NULL, parked = NULL
+        FROM c WHERE s.id = c.id AND s.id = ANY(ARRAY(SELECT id FROM c))
         RETURNING ${COLUMNS}, c.owner AS previous_owner`,
         [runner(), known, limit],
       ),
@@ -77,7 +79,7 @@ export function createClaims(database: Database, sagas: readonly Saga[], runner:
         UPDATE throughline.saga SET parked = 'no running process knows this saga in version ' || version
         WHERE ended_at IS NULL AND parked IS NULL AND NOT (name || '/' || version = ANY($1::text[]))
           AND ((owner IS NULL AND wake_at < now() - interval '10 seconds')
-            OR owner IN (SELECT r.id FROM throughline.saga_runner r WHERE r.lease_until < now() - interval '10 seconds'))`,
+            OR owner = ANY(ARRAY(SELECT r.id FROM throughline.saga_runner r WHERE r.lease_until < now() - interval '10 seconds')))`,
         [known],
       );
       return rowCount ?? 0;

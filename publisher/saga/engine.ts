@@ -92,6 +92,8 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
   const definitions = new Map(options.sagas.map((saga) => [keyOf(saga), saga]));
   const active = new Map<string, ActiveSaga>();
   const waking = new Set<{ end: () => void }>();
+  /** Who waits for a saga to leave this process. */
+  const leaving = new Map<string, PromiseWithResolvers<void>>();
   let isStopping = false;
   let started: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
@@ -141,9 +143,24 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
         if (!isStopping && saga.standing === 'mine') await park(saga, driver, error).catch(() => {});
       }
       if (active.get(saga.id) === saga) active.delete(saga.id);
+      leaving.get(saga.id)?.resolve();
+      leaving.delete(saga.id);
       if (saga.standing === 'released') afterRelease(saga);
       if (isStopping && active.size === 0) for (const { end } of waking) end();
     });
+  };
+
+  /** The short way: a saga that is run here tells its end without a question to the database. */
+  const endedHere = async (sagaId: string, timeoutMs: number): Promise<SagaOutcome | undefined> => {
+    const saga = active.get(sagaId);
+    if (!saga) return undefined;
+    const left = leaving.get(sagaId) ?? Promise.withResolvers<void>();
+    leaving.set(sagaId, left);
+    const timer = setTimeout(left.resolve, timeoutMs);
+    await left.promise;
+    clearTimeout(timer);
+    const command = nextCommand(saga.shape, saga.state);
+    return saga.standing === 'released' && command.kind === 'end' ? command.outcome : undefined;
   };
 
   const recheck = new GroupCommit<string, void>({
@@ -294,8 +311,10 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     start: () => (started ??= start()),
     stop: () => (stopped ??= started ? started.then(stop) : stop()),
     begin,
-    ended: (sagaId, { timeoutMs }) =>
-      awaitEnd(database, sagaId, { timeoutMs, pollMs: Math.min(pollMs, 100) }),
+    async ended(sagaId, { timeoutMs }) {
+      const outcome = await endedHere(sagaId, timeoutMs);
+      return outcome ?? awaitEnd(database, sagaId, { timeoutMs, pollMs: Math.min(pollMs, 100) });
+    },
     async signal(sagaId, name, payload) {
       const receipt = await sendSignal({ database, definitions: options.sagas, sagaId, name, payload });
       if (receipt === 'accepted') await wake([sagaId]);

@@ -151,7 +151,11 @@ function appendOnly(writer: string, appends: readonly Append[]) {
   return { name: 'throughline-saga-append', text: APPEND, values: [writer, JSON.stringify(appends)] };
 }
 
-/** J1. What hangs on an append is joined with what was appended: a refused append takes the rest with it (J2). */
+/**
+ * J1. What hangs on an append is joined with what was appended: a refused append takes the rest with it (J2).
+ *
+ * The keys come as arrays besides: without them a join with a table of many finished sagas may read all of it.
+ */
 const EVERYTHING = `
   WITH appended AS (${APPEND}),
   started AS (
@@ -167,7 +171,7 @@ const EVERYTHING = `
       wake_at = to_timestamp(x.wake_ms / 1000.0), ended_at = to_timestamp(x.ended_ms / 1000.0)
     FROM json_to_recordset($4::json) AS x (saga_id text, state text, step text, owner uuid, wake_ms double precision,
       ended_ms double precision, reason text)
-    JOIN appended USING (saga_id) WHERE s.id = x.saga_id
+    JOIN appended USING (saga_id) WHERE s.id = x.saga_id AND s.id = ANY($8::text[])
   ),
   enqueued AS (
     INSERT INTO throughline.outbox (job_id, job_type, topic, ordering_key, order_key, data, attributes, carrier)
@@ -180,7 +184,7 @@ const EVERYTHING = `
   taken AS (
     UPDATE throughline.saga_signal g SET taken_at = now()
     FROM json_to_recordset($6::json) AS x (saga_id text, name text)
-    JOIN appended USING (saga_id) WHERE g.saga_id = x.saga_id AND g.name = x.name
+    JOIN appended USING (saga_id) WHERE g.saga_id = x.saga_id AND g.name = x.name AND g.saga_id = ANY($8::text[])
   ),
   buried AS (
     INSERT INTO throughline.inbox (consumer, job_id, job_type, state, finished_at, reason)
@@ -191,7 +195,7 @@ const EVERYTHING = `
   ),
   withdrawn AS (
     DELETE FROM throughline.outbox o USING json_to_recordset($7::json) AS x (saga_id text, job_id text)
-    JOIN appended USING (saga_id) WHERE o.job_id = x.job_id
+    JOIN appended USING (saga_id) WHERE o.job_id = x.job_id AND o.job_id = ANY($9::text[])
   )
   SELECT saga_id FROM appended UNION ALL SELECT saga_id FROM started`;
 
@@ -211,6 +215,8 @@ function everything(writer: string, checkpoints: readonly Checkpoint[], appends:
       of(({ jobs }) => jobs),
       of(({ taken }) => taken?.map((name) => ({ name }))),
       of(({ cancelled }) => cancelled?.map((job_id) => ({ job_id }))),
+      appends.map(({ saga_id }) => saga_id),
+      checkpoints.flatMap(({ cancelled }) => cancelled ?? []),
     ],
   };
 }

@@ -31,5 +31,12 @@ export function poolConfig(options: DatabaseOptions): PoolConfig {
     lock_timeout: options.lockTimeoutMs ?? 10_000,
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 60_000,
     keepAlive: true,
+    options: PLANNING,
   };
 }
+
+/**
+ * Prepared statements keep their plan. One that was made while a table was empty would scan it for ever, however large it
+ * grows until the next analysis: so plans use the indexes from the start. (Without JIT, which a scan's penalty would start.)
+ */
+const PLANNING = '-c enable_seqscan=off -c jit=off';
