@@ -1,6 +1,8 @@
 import type { Job } from '../shared/job/define.ts';
 import type { Outcome } from '../shared/job/outcome.ts';
 import type { IncomingMessage } from '../shared/pubsub/message-source.ts';
+import type { Transaction } from '../shared/storage/database.ts';
+import type { Claim } from './claim.ts';
 
 /** One arrival of a message at a worker, as the middlewares see it. */
 export interface Delivery {
@@ -18,6 +20,8 @@ export interface Delivery {
   readonly attempt: number;
   /** Tries of this very delivery in this process, from 1: an ordered job is retried while its lease is held. */
   readonly localTry: number;
+  /** Its right to run, from the inbox; undefined when the worker has none. `attempt` is then the claim's. */
+  readonly claim?: Claim;
 }
 
 /** What a handler gets. */
@@ -37,9 +41,16 @@ export function compose(...layers: readonly Middleware[]): Middleware {
   return (handler) => layers.reduceRight((next, layer) => layer(next), handler);
 }
 
+/** Runs when a job is given up. `tx`, with an inbox: its effects commit with the record that the job is dead. */
+export type DeadLetterHook<Payload> = (
+  delivery: JobDelivery<Payload>,
+  reason: string,
+  tx: Transaction | undefined,
+) => Promise<void>;
+
 /** A job, its handler, and what to do when the job has failed for good. */
 export interface Registration {
   readonly job: Job;
   readonly run: (delivery: JobDelivery<unknown>, signal: AbortSignal) => Promise<Outcome>;
-  readonly onDeadLetter: ((delivery: JobDelivery<unknown>, reason: string) => Promise<void>) | undefined;
+  readonly onDeadLetter: DeadLetterHook<unknown> | undefined;
 }

@@ -50,6 +50,37 @@ export class WorkerStoppingError extends ThroughlineError {
   }
 }
 
+/** Another delivery of the job may be running: what this one did was rolled back. */
+export class ClaimLostError extends ThroughlineError {
+  override readonly name = 'ClaimLostError';
+  readonly code = 'CLAIM_LOST';
+  override readonly retryable = true;
+
+  constructor(jobId: string) {
+    super(`the claim on ${jobId} was lost`);
+  }
+}
+
+/** The job's worker died with it in hand, again and again. */
+export class WorkerLostError extends ThroughlineError {
+  override readonly name = 'WorkerLostError';
+  readonly code = 'WORKER_LOST';
+
+  constructor(jobType: string, times: number) {
+    super(`the worker died ${times} times while it ran ${jobType}`);
+  }
+}
+
+/** A handler returned `done(effects)`, and the worker has no inbox to commit them with. */
+export class InboxMissingError extends ThroughlineError {
+  override readonly name = 'InboxMissingError';
+  readonly code = 'INBOX_MISSING';
+
+  constructor(jobType: string) {
+    super(`the handler of ${jobType} returned effects; give the worker an inbox to commit them with`);
+  }
+}
+
 function describe(value: unknown): string {
   return value === undefined ? 'nothing' : `a value of type ${typeof value}`;
 }

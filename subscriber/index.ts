@@ -1,3 +1,4 @@
+export type { Claim, Refusal } from './claim.ts';
 export {
   DEAD_LETTER_ATTEMPTS,
   DEAD_LETTER_ERROR_TYPE,
@@ -7,8 +8,24 @@ export {
   DEAD_LETTER_TRACEPARENT,
   fromDeadLetter,
 } from './dead-letter.ts';
-export { compose, type Delivery, type Handler, type JobDelivery, type Middleware } from './delivery.ts';
-export { HandlerContractError, HandlerTimeoutError, UnknownJobError, WorkerStoppingError } from './errors.ts';
+export {
+  compose,
+  type DeadLetterHook,
+  type Delivery,
+  type Handler,
+  type JobDelivery,
+  type Middleware,
+} from './delivery.ts';
+export {
+  ClaimLostError,
+  HandlerContractError,
+  HandlerTimeoutError,
+  InboxMissingError,
+  UnknownJobError,
+  WorkerLostError,
+  WorkerStoppingError,
+} from './errors.ts';
+export { createInbox, type Inbox, type InboxOptions } from './inbox.ts';
 export {
   createWorker,
   DuplicateHandlerError,

@@ -335,7 +335,7 @@ describe('when dead-lettering itself fails', () => {
     source.deliver({ attributes: { ...TYPED, 'ce-subject': 'order-1' } });
     await turn();
     const hooked = { payload: { n: 7 }, jobId: 'job-1', orderKey: 'order-1', attempt: 1 };
-    expect(onDeadLetter).toHaveBeenCalledExactlyOnceWith(expect.objectContaining(hooked), 'x');
+    expect(onDeadLetter).toHaveBeenCalledExactlyOnceWith(expect.objectContaining(hooked), 'x', undefined);
     expect(settlements()).toEqual(['ack m1']);
   });
 

@@ -12,6 +12,7 @@ import { errorMessage, errorType } from '../shared/trace/record-error.ts';
 import { ERROR_TYPE, MESSAGING_SUBSCRIPTION_NAME } from '../shared/trace/semconv.ts';
 import {
   compose,
+  type DeadLetterHook,
   type Delivery,
   type Handler,
   type JobDelivery,
@@ -20,13 +21,16 @@ import {
 } from './delivery.ts';
 import { createDeliveryCounter } from './delivery-counter.ts';
 import { WorkerStoppingError } from './errors.ts';
+import type { Inbox } from './inbox.ts';
 import { KeyedScheduler } from './keyed-scheduler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.ts';
+import { type ClaimOptions, claim } from './middleware/claim.ts';
 import { classify } from './middleware/classify.ts';
 import { deadLetters } from './middleware/dead-letters.ts';
 import { metrics } from './middleware/metrics.ts';
+import { record } from './middleware/record.ts';
 import { timeout } from './middleware/timeout.ts';
-import { tracing } from './middleware/tracing.ts';
+import { retellProcessed, type TracingOptions, tracing } from './middleware/tracing.ts';
 import { type Arrival, checkAttempts, dispatch, toDelivery } from './registered.ts';
 
 /**
@@ -56,6 +60,8 @@ export interface WorkerOptions {
   readonly baggageKeys?: readonly string[];
   /** Your own layers, the first outermost, between classification and the handler's time-out. */
   readonly middleware?: readonly Middleware[];
+  /** Makes effects happen once, and lets handlers return `done(effects)`. Default: none. */
+  readonly inbox?: Inbox;
   readonly logger?: Logger;
   /** Called after each delivery was settled. */
   readonly onSettled?: (delivery: Delivery, outcome: Outcome) => void;
@@ -63,10 +69,10 @@ export interface WorkerOptions {
 
 export interface HandleOptions<Payload> {
   /**
-   * Runs when the job is given up, before it is dead-lettered; for compensations. If it throws the delivery is retried,
-   * so it may run again: publish with job ids that follow from the dead job's id.
+   * Runs when the job is given up; for compensations. If it throws the delivery is retried, so it may run again: publish
+   * with job ids that follow from the dead job's id. With an inbox it gets the transaction that records the death.
    */
-  readonly onDeadLetter?: (delivery: JobDelivery<Payload>, reason: string) => Promise<void>;
+  readonly onDeadLetter?: DeadLetterHook<Payload>;
 }
 
 export interface Worker {
@@ -157,7 +163,7 @@ export function createWorker(options: WorkerOptions): Worker {
     }
     settle(item, outcome);
     if (outcome.kind === 'retry') {
-      if (outcome.handedBack) interrupted += 1;
+      if (outcome.handedBack && isStopping) interrupted += 1;
       if (item.localTry > 1) deliveries.tried(item.message, delivery.attempt);
       handBackBehind(item.message, outcome.afterMs ?? 0);
     }
@@ -189,11 +195,13 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const message of abandoned) handBack(message, 0);
     leases?.stop();
     await source.close();
+    await options.inbox?.stop();
     return { handedBack: unstarted.length + interrupted + abandoned.length };
   };
 
   const start = async () => {
     if (isStopping) throw new WorkerStoppingError();
+    options.inbox?.start();
     leases = createLeaseKeeper({
       source,
       maxLeaseMs,
@@ -237,15 +245,26 @@ export function createWorker(options: WorkerOptions): Worker {
 
 /** Every layer that a delivery passes, outermost first. */
 function pipeline(options: WorkerOptions, registrations: ReadonlyMap<string, Registration>): Handler {
-  const { topic, sink, deadLetterTopic, logger, source } = options;
+  const { topic, sink, deadLetterTopic, logger, source, inbox } = options;
+  const traced = { destination: topic, ...pick(options) };
   return compose(
-    tracing({ destination: topic, ...pick(options) }),
+    ...(inbox ? [claim({ inbox, logger, onRepeated: repeated(traced, inbox) })] : []),
+    tracing(traced),
     metrics(topic, source.subscription),
-    deadLetters({ sink, topic: deadLetterTopic, logger }),
+    deadLetters({ sink, topic: deadLetterTopic, logger, inbox }),
     classify,
+    record(inbox),
     ...(options.middleware ?? []),
     timeout,
   )(dispatch(registrations));
+}
+
+function repeated(traced: TracingOptions, { consumer }: Inbox): ClaimOptions['onRepeated'] {
+  return (delivery, { attempt, startMs, endMs }) => {
+    const { jobId } = delivery;
+    const done = { ...delivery, attempt, claim: { consumer, jobId, attempt, lost: 0 } };
+    retellProcessed(traced, done, { startMs, endMs });
+  };
 }
 
 function pick({ baggageKeys, continueWithinMs }: WorkerOptions) {

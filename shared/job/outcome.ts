@@ -1,8 +1,12 @@
+import type { Transaction } from '../storage/database.ts';
+
 /** What became of an attempt; a handler returns one, and a thrown error is classified into one. */
 export type Outcome = Done | Retry | DeadLetter | Cancelled;
 
 export interface Done {
   readonly kind: 'done';
+  /** Commits together with the record that the job is done; needs a worker with an inbox. */
+  readonly effects?: (tx: Transaction) => Promise<void>;
 }
 
 export interface Retry {
@@ -29,8 +33,12 @@ export interface Cancelled {
 
 const DONE: Done = { kind: 'done' };
 
-export function done(): Done {
-  return DONE;
+/**
+ * The job is done. `effects` are what it did to the database, further jobs included (`outbox.enqueue(tx, …)`): they commit
+ * together with the record that it is done, so they happen once however often the job is delivered.
+ */
+export function done(effects?: (tx: Transaction) => Promise<void>): Done {
+  return effects ? { kind: 'done', effects } : DONE;
 }
 
 /** Try again, after `afterMs` or the job's backoff. Counts as an attempt. */

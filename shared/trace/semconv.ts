@@ -52,6 +52,9 @@ export const JOB_OUTCOME = 'throughline.job.outcome';
 export const JOB_OUTCOME_REASON = 'throughline.job.outcome.reason';
 export const JOB_RETRY_AFTER_MS = 'throughline.job.retry_after_ms';
 
+/** On a `send` span of the relay, from the second send on: how often the job was sent. */
+export const OUTBOX_SENDS = 'throughline.outbox.sends';
+
 /** Where a process span's context came from, when not from ours: `google-client` or `none`. */
 export const CONTEXT_SOURCE = 'throughline.context.source';
 

@@ -4,6 +4,7 @@ import type { DeadLetter, Outcome, Retry } from '../../shared/job/outcome.ts';
 import { backoffMs, DEFAULT_RETRY } from '../../shared/job/retry.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { MessageSink } from '../../shared/pubsub/message-sink.ts';
+import type { Transaction } from '../../shared/storage/database.ts';
 import { captureCarrier } from '../../shared/trace/carrier.ts';
 import { inSpan } from '../../shared/trace/in-span.ts';
 import { count } from '../../shared/trace/meters.ts';
@@ -22,27 +23,34 @@ import {
 } from '../../shared/trace/semconv.ts';
 import { toDeadLetter } from '../dead-letter.ts';
 import type { Delivery, Middleware } from '../delivery.ts';
+import type { Inbox } from '../inbox.ts';
 
 export interface DeadLettersOptions {
   readonly sink: MessageSink;
   /** Short name of the dead-letter topic. */
   readonly topic: string;
   readonly logger: Logger | undefined;
+  readonly inbox?: Inbox | undefined;
 }
 
 /**
- * Sends what is given up to the dead-letter topic with its reason, after the job's own `onDeadLetter` has run.
+ * Sends what is given up to the dead-letter topic with its reason, and runs the job's own `onDeadLetter`.
  *
- * When either fails the delivery is retried instead: a message is acked only once its death is on record. `onDeadLetter`
- * may therefore run twice; give what it publishes job ids that follow from the dead job's.
+ * When either fails the delivery is retried instead: a message is acked only once its death is on record. Without an
+ * inbox `onDeadLetter` runs first, and may therefore run twice; give what it publishes job ids that follow from the dead
+ * job's. With one it runs last, in the transaction that records the death.
  */
 export function deadLetters(options: DeadLettersOptions): Middleware {
   return (next) => async (delivery, signal) => {
     const outcome = await next(delivery, signal);
     if (outcome.kind !== 'deadLetter') return outcome;
     try {
-      await runHook(delivery, outcome);
+      const { inbox } = options;
+      const { claim } = delivery;
+      if (!inbox || !claim) await runHook(delivery, outcome);
       await publishDeadLetter(options, delivery, outcome);
+      if (inbox && claim)
+        await inbox.bury(claim, 'dead', outcome.reason, (tx) => runHook(delivery, outcome, tx));
     } catch (error) {
       options.logger?.error(
         { err: error, jobId: delivery.jobId },
@@ -55,7 +63,7 @@ export function deadLetters(options: DeadLettersOptions): Middleware {
   };
 }
 
-async function runHook(delivery: Delivery, { reason }: DeadLetter): Promise<void> {
+async function runHook(delivery: Delivery, { reason }: DeadLetter, tx?: Transaction): Promise<void> {
   const { registration, jobId, orderKey, attempt, message } = delivery;
   if (!registration?.onDeadLetter) return;
   let payload: unknown;
@@ -64,7 +72,7 @@ async function runHook(delivery: Delivery, { reason }: DeadLetter): Promise<void
   } catch {
     return; // nothing that the hook could read
   }
-  await registration.onDeadLetter({ payload, jobId, orderKey, attempt, message }, reason);
+  await registration.onDeadLetter({ payload, jobId, orderKey, attempt, message }, reason, tx);
 }
 
 async function publishDeadLetter(

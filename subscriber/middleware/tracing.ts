@@ -37,9 +37,9 @@ import {
   MESSAGING_SYSTEM_GCP_PUBSUB,
   messagingSpanName,
 } from '../../shared/trace/semconv.ts';
-import { startWithIds } from '../../shared/trace/span-ids.ts';
+import { deriveIds, startWithIds, withDerivedIds } from '../../shared/trace/span-ids.ts';
 import { tracer } from '../../shared/trace/tracer.ts';
-import { type Attempts, createAttempts } from '../attempts.ts';
+import { type Attempts, claimSeed, createAttempts } from '../attempts.ts';
 import type { Delivery, Middleware } from '../delivery.ts';
 
 export interface TracingOptions {
@@ -67,7 +67,13 @@ export function tracing(options: TracingOptions): Middleware {
     const parent = parentContext(delivery, origin, options.continueWithinMs ?? 900_000);
     const span = startSpan(name, delivery, origin, parent, { attempts, destination: options.destination });
     try {
-      const outcome = await context.with(trace.setSpan(parent, span), next, undefined, delivery, signal);
+      const outcome = await context.with(
+        contextOf(delivery, parent, span),
+        next,
+        undefined,
+        delivery,
+        signal,
+      );
       describeOutcome(span, outcome);
       if (outcome.kind === 'retry') attempts.remember(delivery, span.spanContext());
       return outcome;
@@ -78,6 +84,43 @@ export function tracing(options: TracingOptions): Middleware {
       span.end();
     }
   };
+}
+
+/** With an inbox the spans below are repeatable as well: the same attempt may be run again after its worker died. */
+function contextOf({ claim }: Delivery, parent: Context, span: Span): Context {
+  const own = trace.setSpan(parent, span);
+  return claim ? withDerivedIds(own, claimSeed(claim, claim.attempt)) : own;
+}
+
+/**
+ * Tells the process span of a job that was done before: if its worker died after the commit, nobody has heard of it, and
+ * what the job caused would have no parent. The ids are the same, should it have been told after all.
+ */
+export function retellProcessed(
+  options: TracingOptions,
+  delivery: Delivery,
+  run: { readonly startMs: number; readonly endMs: number },
+): void {
+  const { claim, message, jobId } = delivery;
+  if (!claim) return;
+  const origin = extractContext(message.attributes, options);
+  const parent = parentContext(delivery, origin, options.continueWithinMs ?? 900_000);
+  const start = () =>
+    tracer().startSpan(
+      messagingSpanName('process', options.destination),
+      {
+        kind: SpanKind.CONSUMER,
+        startTime: run.startMs,
+        attributes: {
+          ...spanAttributes(delivery, origin, options.destination),
+          [JOB_ID]: jobId,
+          [JOB_OUTCOME]: 'done',
+        },
+        links: spanLinks(origin, undefined),
+      },
+      parent,
+    );
+  startWithIds(deriveIds(claimSeed(claim, claim.attempt)), start).end(run.endMs);
 }
 
 /** T1. The order key comes from baggage, or from the envelope when a plain client sent no baggage. */

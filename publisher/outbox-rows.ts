@@ -1,0 +1,114 @@
+import type { SqlClient } from '../shared/storage/sql-client.ts';
+import type { Carrier } from '../shared/trace/carrier.ts';
+
+/** `unordered` rows are sent by all relays side by side; `ordered` ones, which have an ordering key, by one at a time. */
+export type Lane = 'unordered' | 'ordered';
+
+/** A job that is to be sent. */
+export interface UnsentRow {
+  readonly id: string;
+  readonly job_id: string;
+  readonly job_type: string;
+  readonly topic: string;
+  readonly ordering_key: string | null;
+  readonly data: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly carrier: Carrier;
+  /** How often it was published before. */
+  readonly sends: number;
+}
+
+const COLUMNS = 'id, job_id, job_type, topic, ordering_key, data, attributes, carrier, sends';
+const ORDERED_LOCK = `hashtextextended('throughline outbox ordered', 0)`;
+
+/** Locks and reads rows; an empty list when there are none, or another relay has the ordered ones in hand. */
+export async function takeUnsent(tx: SqlClient, lane: Lane, limit: number): Promise<UnsentRow[]> {
+  const { rows } = await tx.query<UnsentRow & Record<string, unknown>>({
+    name: `throughline-outbox-take-${lane}`,
+    text: lane === 'ordered' ? TAKE_ORDERED : TAKE_UNORDERED,
+    values: [limit],
+  });
+  return rows;
+}
+
+const TAKE_UNORDERED = `
+  SELECT ${COLUMNS} FROM throughline.outbox
+  WHERE sent_at IS NULL AND ordering_key IS NULL AND (not_before IS NULL OR not_before <= now())
+  ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED`;
+
+/** O2. A key of which an earlier row has to wait waits as a whole. Locked rows are being deleted: they are finished. */
+const TAKE_ORDERED = `
+  SELECT ${COLUMNS} FROM throughline.outbox o
+  WHERE sent_at IS NULL AND ordering_key IS NOT NULL AND (SELECT pg_try_advisory_xact_lock(${ORDERED_LOCK}))
+    AND NOT EXISTS (
+      SELECT FROM throughline.outbox e
+      WHERE e.sent_at IS NULL AND e.not_before > now() AND e.topic = o.topic AND e.ordering_key = o.ordering_key AND e.id <= o.id)
+  ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED`;
+
+/** O1. */
+export async function markSent(tx: SqlClient, ids: readonly string[]): Promise<void> {
+  await tx.query({
+    name: 'throughline-outbox-sent',
+    text: `
+      UPDATE throughline.outbox SET sent_at = now(), sends = sends + 1, not_before = NULL, last_error = NULL
+      WHERE id = ANY($1::bigint[])`,
+    values: [ids],
+  });
+}
+
+/** O4. */
+export async function postpone(
+  tx: SqlClient,
+  ids: readonly string[],
+  delayMs: number,
+  error: string,
+): Promise<void> {
+  await tx.query({
+    name: 'throughline-outbox-postpone',
+    text: `
+      UPDATE throughline.outbox SET not_before = now() + $2 * interval '1 millisecond', last_error = $3
+      WHERE id = ANY($1::bigint[])`,
+    values: [ids, delayMs, error.slice(0, 1_000)],
+  });
+}
+
+const RESEND_ROWS = 1_000;
+
+/** O3. Shape: how many rows are to be sent again. */
+export async function resendForgotten(client: SqlClient, afterMs: number): Promise<number> {
+  const { rowCount } = await client.query({
+    name: 'throughline-outbox-resend',
+    text: `
+      UPDATE throughline.outbox SET sent_at = NULL WHERE id = ANY(ARRAY(
+        SELECT id FROM throughline.outbox WHERE sent_at < now() - $1 * interval '1 millisecond'
+        ORDER BY sent_at LIMIT ${RESEND_ROWS} FOR UPDATE SKIP LOCKED))`,
+    values: [afterMs],
+  });
+  return rowCount ?? 0;
+}
+
+/** For consumers without an inbox in this database: the job is finished, and is not to be sent again. */
+export async function finishJob(client: SqlClient, jobId: string): Promise<void> {
+  await client.query('DELETE FROM throughline.outbox WHERE job_id = $1', [jobId]);
+}
+
+export interface OutboxDepth {
+  readonly unsent: number;
+  /** Age of the oldest unsent job, in seconds; 0 when there is none. */
+  readonly oldestUnsentSeconds: number;
+  /** Sent, and not known to be finished. */
+  readonly unfinished: number;
+}
+
+export async function outboxDepth(client: SqlClient): Promise<OutboxDepth> {
+  const { rows } = await client.query<{ unsent: string; age: number | null; unfinished: string }>(`
+    SELECT count(*) FILTER (WHERE sent_at IS NULL) AS unsent, count(*) FILTER (WHERE sent_at IS NOT NULL) AS unfinished,
+      extract(epoch FROM now() - min(enqueued_at) FILTER (WHERE sent_at IS NULL))::float8 AS age
+    FROM throughline.outbox`);
+  const row = rows[0];
+  return {
+    unsent: Number(row?.unsent ?? 0),
+    oldestUnsentSeconds: row?.age ?? 0,
+    unfinished: Number(row?.unfinished ?? 0),
+  };
+}

@@ -1,0 +1,38 @@
+export {
+  type AttemptPolicy,
+  type Compensation,
+  type CompensationContext,
+  defineSaga,
+  type JobStep,
+  type RunStep,
+  type Saga,
+  SagaDefinitionError,
+  type SagaFailure,
+  type StepContext,
+  type TransactionStep,
+} from './define.ts';
+export { type BeginOptions, createSagaEngine, type SagaEngine, type SagaEngineOptions } from './engine.ts';
+export {
+  JobResultError,
+  JobTimeoutError,
+  ProcessLostError,
+  SagaInputError,
+  SignalTimeoutError,
+  StepTimeoutError,
+  UnknownDefinitionError,
+  UnknownSagaError,
+  UnknownSignalError,
+} from './errors.ts';
+export type { SagaEvent } from './event.ts';
+export type { SagaOutcome } from './machine.ts';
+export type { SignalReceipt } from './signals.ts';
+export { skip } from './skip.ts';
+export { suspend } from './suspend.ts';
+export {
+  listSagas,
+  readSaga,
+  type SagaFilter,
+  type SagaSummary,
+  SagaTimeoutError,
+  type SagaView,
+} from './view.ts';

@@ -1,0 +1,23 @@
+/** A job that wants to be run. */
+export interface JobKey {
+  readonly jobId: string;
+  readonly jobType: string;
+}
+
+/** A delivery's right to run. */
+export interface Claim {
+  readonly consumer: string;
+  readonly jobId: string;
+  /** Runs of the job whose end is known, plus this one: from 1. */
+  readonly attempt: number;
+  /** How often a worker died with this job in hand. */
+  readonly lost: number;
+}
+
+/** Why a delivery may not run. */
+export type Refusal =
+  | { readonly kind: 'done'; readonly attempt: number; readonly startMs: number; readonly endMs: number }
+  | { readonly kind: 'dead' }
+  | { readonly kind: 'cancelled'; readonly reason: string }
+  /** Another delivery of the job runs. */
+  | { readonly kind: 'held'; readonly forMs: number };

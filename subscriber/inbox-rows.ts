@@ -1,0 +1,177 @@
+import type { SqlClient } from '../shared/storage/sql-client.ts';
+import type { Claim, JobKey, Refusal } from './claim.ts';
+
+/** This worker process, and how long it may be silent. */
+export interface ClaimOwner {
+  readonly consumer: string;
+  readonly worker: string;
+  readonly claimMs: number;
+}
+
+/** Claims what can be claimed, and tells of each other job why it cannot. Shape: one answer per job, in order. */
+export async function claimJobs(
+  client: SqlClient,
+  owner: ClaimOwner,
+  jobs: readonly JobKey[],
+): Promise<(Claim | Refusal)[]> {
+  // A statement must not claim one job twice; in a stable order two workers cannot wait for each other.
+  const distinct = [...new Map(jobs.map((job) => [job.jobId, job])).values()].sort((one, other) =>
+    one.jobId < other.jobId ? -1 : 1,
+  );
+  const ids = distinct.map(({ jobId }) => jobId);
+  const { rows } = await client.query<{ job_id: string; attempt: number; lost: number }>({
+    name: 'throughline-inbox-claim',
+    text: CLAIM,
+    values: [owner.consumer, owner.worker, ids, distinct.map(({ jobType }) => jobType), owner.claimMs],
+  });
+  const claimed = new Map(rows.map((row) => [row.job_id, row]));
+  const others = ids.filter((id) => !claimed.has(id));
+  const refusals = others.length > 0 ? await explain(client, owner, others) : new Map<string, Refusal>();
+  const given = new Set<string>();
+  return jobs.map(({ jobId }) => {
+    const row = claimed.get(jobId);
+    if (!row || given.has(jobId)) return refusals.get(jobId) ?? { kind: 'held', forMs: owner.claimMs };
+    given.add(jobId);
+    return { consumer: owner.consumer, jobId, attempt: row.attempt, lost: row.lost };
+  });
+}
+
+/** I2, I3, I4. A claim that expired is the same attempt; one that was released makes the next attempt. */
+const CLAIM = `
+  INSERT INTO throughline.inbox AS i (consumer, job_id, job_type, state, attempt, claimed_by, claim_until, claimed_at)
+  SELECT $1, x.job_id, x.job_type, 'claimed', 1, $2::uuid, now() + $5 * interval '1 millisecond', now()
+  FROM unnest($3::text[], $4::text[]) AS x (job_id, job_type)
+  WHERE NOT EXISTS (SELECT FROM throughline.inbox t WHERE t.consumer = '*' AND t.job_id = x.job_id)
+  ON CONFLICT (consumer, job_id) DO UPDATE SET
+    state = 'claimed', claimed_by = excluded.claimed_by, claim_until = excluded.claim_until, claimed_at = now(),
+    attempt = i.attempt + CASE WHEN i.state = 'waiting' THEN 1 ELSE 0 END,
+    lost = i.lost + CASE WHEN i.state = 'claimed' THEN 1 ELSE 0 END
+  WHERE i.state = 'waiting' OR (i.state = 'claimed' AND i.claim_until < now())
+  RETURNING job_id, attempt, lost`;
+
+interface RefusedRow {
+  readonly job_id: string;
+  readonly consumer: string;
+  readonly state: string;
+  readonly attempt: number;
+  readonly reason: string | null;
+  readonly for_ms: number | null;
+  readonly start_ms: number | null;
+  readonly end_ms: number | null;
+}
+
+/** Why jobs were not claimed. Those that are over need not be sent any more either. */
+async function explain(
+  client: SqlClient,
+  { consumer }: ClaimOwner,
+  ids: readonly string[],
+): Promise<Map<string, Refusal>> {
+  const { rows } = await client.query<RefusedRow & Record<string, unknown>>({
+    name: 'throughline-inbox-explain',
+    text: `
+      WITH refused AS (
+        SELECT job_id, consumer, state, attempt, reason,
+          extract(epoch FROM claim_until - now())::float8 * 1000 AS for_ms,
+          extract(epoch FROM claimed_at)::float8 * 1000 AS start_ms,
+          extract(epoch FROM finished_at)::float8 * 1000 AS end_ms
+        FROM throughline.inbox WHERE consumer IN ($1, '*') AND job_id = ANY($2::text[])
+      ), unneeded AS (
+        DELETE FROM throughline.outbox WHERE job_id = ANY(ARRAY(
+          SELECT job_id FROM refused WHERE state IN ('done', 'dead', 'cancelled')))
+      )
+      SELECT * FROM refused ORDER BY consumer = '*' DESC`,
+    values: [consumer, ids],
+  });
+  return new Map(rows.map((row) => [row.job_id, refusalOf(row)]));
+}
+
+function refusalOf({ state, attempt, reason, for_ms, start_ms, end_ms }: RefusedRow): Refusal {
+  if (state === 'done') return { kind: 'done', attempt, startMs: start_ms ?? 0, endMs: end_ms ?? 0 };
+  if (state === 'dead') return { kind: 'dead' };
+  if (state === 'cancelled') return { kind: 'cancelled', reason: reason ?? 'cancelled' };
+  return { kind: 'held', forMs: Math.max(0, for_ms ?? 0) };
+}
+
+export interface FinishOptions {
+  /** Default `done`. */
+  readonly state?: 'done' | 'dead' | 'cancelled';
+  readonly reason?: string;
+}
+
+/** Records the end of jobs and takes them out of the outbox. Shape: per claim whether it was still held. */
+export async function finishJobs(
+  client: SqlClient,
+  { consumer, worker }: ClaimOwner,
+  claims: readonly Claim[],
+  { state = 'done', reason }: FinishOptions = {},
+): Promise<boolean[]> {
+  const { rows } = await client.query<{ job_id: string }>({
+    name: 'throughline-inbox-finish',
+    text: `
+      WITH finished AS (
+        UPDATE throughline.inbox SET state = $4, reason = $5, finished_at = now(), claimed_by = NULL, claim_until = NULL
+        WHERE consumer = $1 AND job_id = ANY($3::text[]) AND claimed_by = $2::uuid AND state = 'claimed'
+        RETURNING job_id
+      ), unneeded AS (
+        DELETE FROM throughline.outbox o USING finished f WHERE o.job_id = f.job_id AND o.job_id = ANY($3::text[])
+      )
+      SELECT job_id FROM finished`,
+    values: [
+      consumer,
+      worker,
+      claims.map(({ jobId }) => jobId).sort(),
+      state,
+      reason?.slice(0, 2_000) ?? null,
+    ],
+  });
+  const finished = new Set(rows.map(({ job_id }) => job_id));
+  return claims.map(({ jobId }) => finished.has(jobId));
+}
+
+/** A run that does not count as an attempt leaves the number to the next. */
+export async function releaseJob(
+  client: SqlClient,
+  { consumer, worker }: ClaimOwner,
+  { jobId }: Claim,
+  counts: boolean,
+): Promise<void> {
+  await client.query({
+    name: 'throughline-inbox-release',
+    text: `
+      UPDATE throughline.inbox SET state = 'waiting', claimed_by = NULL, claim_until = NULL,
+        attempt = attempt - CASE WHEN $4::boolean THEN 0 ELSE 1 END
+      WHERE consumer = $1 AND job_id = $3 AND claimed_by = $2::uuid AND state = 'claimed'`,
+    values: [consumer, worker, jobId, counts],
+  });
+}
+
+export async function renewClaims(
+  client: SqlClient,
+  { consumer, worker, claimMs }: ClaimOwner,
+  ids: readonly string[],
+): Promise<void> {
+  await client.query({
+    name: 'throughline-inbox-renew',
+    text: `
+      UPDATE throughline.inbox SET claim_until = now() + $4 * interval '1 millisecond'
+      WHERE consumer = $1 AND job_id = ANY($3::text[]) AND claimed_by = $2::uuid AND state = 'claimed'`,
+    values: [consumer, worker, ids, claimMs],
+  });
+}
+
+const SWEEP_ROWS = 1_000;
+const SWEEP_ROUNDS = 100;
+
+/** Forgets jobs that finished long ago, tombstones too, a few at a time. Shape: how many. */
+export async function sweepFinished(client: SqlClient, consumer: string, retainMs: number): Promise<void> {
+  for (let round = 0; round < SWEEP_ROUNDS; round++) {
+    const { rowCount } = await client.query(
+      `DELETE FROM throughline.inbox WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM throughline.inbox
+        WHERE finished_at < now() - $2 * interval '1 millisecond' AND consumer IN ($1, '*')
+        LIMIT ${SWEEP_ROWS} FOR UPDATE SKIP LOCKED))`,
+      [consumer, retainMs],
+    );
+    if ((rowCount ?? 0) < SWEEP_ROWS) return;
+  }
+}

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from '../shared/log.ts';
+import { checkNumbers } from '../shared/options.ts';
+import type { Database, Transaction } from '../shared/storage/database.ts';
+import { GroupCommit } from '../shared/storage/group-commit.ts';
+import type { SqlClient } from '../shared/storage/sql-client.ts';
+import type { Claim, JobKey, Refusal } from './claim.ts';
+import { ClaimLostError } from './errors.ts';
+import { claimJobs, finishJobs, releaseJob, renewClaims, sweepFinished } from './inbox-rows.ts';
+
+/**
+ * What has become of each job, in PostgreSQL: the reason why a job that is delivered twice has its effects once.
+ *
+ * I1. A job is recorded as done after its handler succeeded, never before, and in the transaction of its effects.
+ * I2. Two deliveries of a job never run side by side: a delivery runs only while it holds the job's claim.
+ * I3. A claim that is not renewed expires; the next delivery then goes on with the same attempt.
+ * I4. What was recorded (done, dead, cancelled) stays so: later deliveries are acked without being run.
+ */
+export interface InboxOptions {
+  readonly database: Database;
+  /** Who consumes: one name for all workers that share the work, usually the subscription. */
+  readonly consumer: string;
+  /** After this the job of a worker that died may be run by another one, in ms. Default 30_000. */
+  readonly claimMs?: number;
+  /** How long it is remembered that a job is done, in ms: longer than any redelivery may come. Default 7 days. */
+  readonly retainMs?: number;
+  readonly logger?: Logger | undefined;
+}
+
+export interface Inbox {
+  readonly consumer: string;
+  /** Errors: DatabaseUnavailableError. */
+  claim(job: JobKey): Promise<Claim | Refusal>;
+  /** Records a job as done, with the effects that belong to it (I1). Errors: ClaimLostError; what `effects` throws. */
+  finish(claim: Claim, effects?: (tx: Transaction) => Promise<void>): Promise<void>;
+  /** Records a job as dead or cancelled. Errors: ClaimLostError; what `effects` throws. */
+  bury(
+    claim: Claim,
+    state: 'dead' | 'cancelled',
+    reason: string,
+    effects?: (tx: Transaction) => Promise<void>,
+  ): Promise<void>;
+  /** Lets go of a job that is to be delivered again; `counts` says whether the run was an attempt. Errors: none. */
+  release(claim: Claim, counts: boolean): Promise<void>;
+  /** Aborted when claims could not be renewed in time, or when `stopping` is. One signal serves many deliveries. */
+  signal(stopping: AbortSignal): AbortSignal;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+const SWEEP_EVERY_MS = 60_000;
+
+/** Errors: OptionsError. */
+export function createInbox(options: InboxOptions): Inbox {
+  checkNumbers('createInbox', options, { claimMs: { min: 1_000 }, retainMs: { min: 1_000 } });
+  const { database, consumer, claimMs = 30_000, retainMs = 604_800_000, logger } = options;
+  const owner = { consumer, worker: randomUUID(), claimMs };
+  const held = new Set<string>();
+  let renewedMs = performance.now();
+  let lost = new AbortController();
+  let composed:
+    | { readonly of: AbortSignal; readonly lost: AbortSignal; readonly signal: AbortSignal }
+    | undefined;
+  let timers: NodeJS.Timeout[] = [];
+  let sweeping: Promise<void> | undefined;
+
+  const claims = new GroupCommit<JobKey, Claim | Refusal>({
+    commit: (jobs) => claimJobs(database, owner, jobs),
+  });
+  const finishes = new GroupCommit<Claim, boolean>({ commit: (group) => finishJobs(database, owner, group) });
+
+  const renew = async () => {
+    if (held.size === 0) {
+      renewedMs = performance.now();
+      return;
+    }
+    const startedMs = performance.now();
+    try {
+      await renewClaims(database, owner, [...held]);
+      renewedMs = startedMs;
+    } catch (error) {
+      logger?.warn({ err: error, claims: held.size }, 'claims could not be renewed');
+    }
+  };
+
+  const watch = async () => {
+    await renew();
+    if (performance.now() - renewedMs <= claimMs) return;
+    // I2: others may run these jobs by now.
+    lost.abort(new ClaimLostError(`${held.size} jobs`));
+    lost = new AbortController();
+    renewedMs = performance.now();
+  };
+
+  const record = async (
+    claim: Claim,
+    client: SqlClient,
+    state: 'done' | 'dead' | 'cancelled',
+    reason?: string,
+  ) => {
+    const [isRecorded] = await finishJobs(client, owner, [claim], {
+      state,
+      ...(reason !== undefined && { reason }),
+    });
+    if (!isRecorded) throw new ClaimLostError(claim.jobId);
+  };
+
+  return {
+    consumer,
+    async claim(job) {
+      const result = await claims.add(job);
+      if ('lost' in result) held.add(job.jobId);
+      return result;
+    },
+    async finish(claim, effects) {
+      if (effects) {
+        await database.transaction(async (tx) => {
+          await effects(tx);
+          await record(claim, tx, 'done');
+        });
+      } else if (!(await finishes.add(claim))) {
+        throw new ClaimLostError(claim.jobId);
+      }
+      held.delete(claim.jobId);
+    },
+    async bury(claim, state, reason, effects) {
+      await database.transaction(async (tx) => {
+        await effects?.(tx);
+        await record(claim, tx, state, reason);
+      });
+      held.delete(claim.jobId);
+    },
+    async release(claim, counts) {
+      if (!held.delete(claim.jobId)) return; // it was finished
+      await releaseJob(database, owner, claim, counts).catch((error) =>
+        logger?.warn({ err: error, jobId: claim.jobId }, 'a claim could not be released; it will expire'),
+      );
+    },
+    signal(stopping) {
+      if (composed?.of !== stopping || composed.lost !== lost.signal) {
+        composed = { of: stopping, lost: lost.signal, signal: AbortSignal.any([stopping, lost.signal]) };
+      }
+      return composed.signal;
+    },
+    start() {
+      if (timers.length > 0) return;
+      const sweep = () => {
+        sweeping ??= sweepFinished(database, consumer, retainMs)
+          .catch((error) => logger?.warn({ err: error }, 'finished jobs could not be aged out'))
+          .finally(() => {
+            sweeping = undefined;
+          });
+      };
+      timers = [setInterval(() => void watch(), claimMs / 3), setInterval(sweep, SWEEP_EVERY_MS)];
+      for (const timer of timers) timer.unref();
+    },
+    async stop() {
+      for (const timer of timers) clearInterval(timer);
+      await Promise.all([claims.drained(), finishes.drained(), sweeping]);
+    },
+  };
+}

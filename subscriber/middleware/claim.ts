@@ -1,0 +1,62 @@
+import type { Outcome } from '../../shared/job/outcome.ts';
+import type { Logger } from '../../shared/log.ts';
+import { DatabaseUnavailableError } from '../../shared/storage/database.ts';
+import { count } from '../../shared/trace/meters.ts';
+import { errorMessage } from '../../shared/trace/record-error.ts';
+import { JOB_NAME } from '../../shared/trace/semconv.ts';
+import type { Refusal } from '../claim.ts';
+import type { Delivery, Middleware } from '../delivery.ts';
+import type { Inbox } from '../inbox.ts';
+
+export interface ClaimOptions {
+  readonly inbox: Inbox;
+  readonly logger: Logger | undefined;
+  /** Called with a delivery of a job that is done already: its worker may have died before anyone heard of it. */
+  readonly onRepeated: (delivery: Delivery, run: Extract<Refusal, { kind: 'done' }>) => void;
+}
+
+/** How soon a delivery comes back that could not be looked up, in ms. */
+const UNAVAILABLE_RETRY_MS = 5_000;
+/** What is added to the rest of another delivery's claim, in ms. */
+const HELD_MARGIN_MS = 250;
+
+/**
+ * Lets a delivery run only when it has its job's claim (inbox.ts: I2), and settles the claim as it ends.
+ *
+ * The outermost layer: a delivery that may not run leaves no process span.
+ */
+export function claim(options: ClaimOptions): Middleware {
+  const { inbox } = options;
+  return (next) => async (delivery, signal) => {
+    const { registration, jobId, jobType } = delivery;
+    if (!registration || jobType === undefined) return next(delivery, signal); // a dead letter, whoever gets it
+    let claimed: Awaited<ReturnType<Inbox['claim']>>;
+    try {
+      claimed = await inbox.claim({ jobId, jobType });
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailableError)) throw error;
+      return handBack(errorMessage(error), UNAVAILABLE_RETRY_MS);
+    }
+    if ('kind' in claimed) return refused(options, delivery, claimed);
+    const outcome = await next(
+      { ...delivery, attempt: claimed.attempt, claim: claimed },
+      inbox.signal(signal),
+    );
+    if (outcome.kind === 'cancelled') await inbox.bury(claimed, 'cancelled', outcome.by);
+    else if (outcome.kind === 'retry') await inbox.release(claimed, !outcome.handedBack);
+    return outcome;
+  };
+}
+
+function refused(options: ClaimOptions, delivery: Delivery, refusal: Refusal): Outcome {
+  const { jobId, registration } = delivery;
+  options.logger?.debug({ jobId, refusal: refusal.kind }, 'the delivery may not run');
+  if (refusal.kind === 'held') return handBack('another delivery of it runs', refusal.forMs + HELD_MARGIN_MS);
+  count('throughline.inbox.duplicates', { [JOB_NAME]: registration?.job.name ?? '', state: refusal.kind });
+  if (refusal.kind === 'done') options.onRepeated(delivery, refusal);
+  return refusal.kind === 'cancelled' ? { kind: 'cancelled', by: refusal.reason } : { kind: 'done' };
+}
+
+function handBack(reason: string, afterMs: number): Outcome {
+  return { kind: 'retry', reason, afterMs, handedBack: true };
+}
