@@ -1,5 +1,15 @@
 export { type BatchingOptions, OrderingKeyPausedError } from './batcher.ts';
 export {
+  createOutbox,
+  type EnqueueItem,
+  type EnqueueOptions,
+  type Outbox,
+  type OutboxOptions,
+  type OutboxRow,
+  outboxRow,
+} from './outbox.ts';
+export { finishJob, type OutboxDepth, outboxDepth } from './outbox-rows.ts';
+export {
   type BulkItem,
   createPublisher,
   type Published,
@@ -7,3 +17,5 @@ export {
   type PublisherOptions,
   type PublishOptions,
 } from './publish.ts';
+export { createRelay, type Relay, type RelayOptions } from './relay.ts';
+export type { RelayBatch } from './relay-batch.ts';

@@ -26,6 +26,7 @@ export {
   WorkerStoppingError,
 } from './errors.ts';
 export { createInbox, type Inbox, type InboxOptions } from './inbox.ts';
+export { type ReplyOutbox, replyToSaga } from './saga-reply.ts';
 export {
   createWorker,
   DuplicateHandlerError,

@@ -30,6 +30,6 @@ export function sagaResultJob(topic: string) {
     version: 1,
     topic,
     payload: sagaResultSchema,
-    retry: { maxAttempts: 20, minBackoffMs: 500, maxBackoffMs: 60_000 },
+    retry: { maxAttempts: 15, minBackoffMs: 500, maxBackoffMs: 60_000 },
   });
 }
