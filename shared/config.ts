@@ -17,8 +17,20 @@ export interface Config {
   readonly serviceName: string | undefined;
   /** `LOG_LEVEL`: trace, debug, info, warn, error, fatal or silent. Default `info`. */
   readonly logLevel: LogLevel;
+  /** `DATABASE_URL`, `postgresql://user:password@host:port/database`. Unset: demo, `npm start` and tests start an embedded one. */
+  readonly databaseUrl: string | undefined;
   /** `PARTNERS_URL`: where the partners' sandbox listens. */
   readonly partnersUrl: string | undefined;
+  /** `PORT` of the order service; 0: a free one. Default 8080. */
+  readonly port: number;
+  /** `PUBLIC_URL`: under which customers' browsers reach the order service. Default: its own loopback address. */
+  readonly publicUrl: string | undefined;
+  /** `THROUGHLINE_SIGNING_SECRET`: signs the state of 3-D Secure returns; the same for every order-service process. */
+  readonly signingSecret: string | undefined;
+  /** `THROUGHLINE_TRUST_TRACEPARENT=true`: callers' traces are continued; otherwise they are linked. Default false. */
+  readonly trustTraceparent: boolean;
+  /** `THROUGHLINE_RELAY`: `embedded` runs an outbox relay in this process, `off` leaves it to others. Default `embedded`. */
+  readonly relay: 'embedded' | 'off';
   /** `THROUGHLINE_ACK_DEADLINE_MS`: how soon Pub/Sub redelivers when a worker dies, in ms. Default 30_000. */
   readonly ackDeadlineMs: number;
   /** `OTEL_BSP_SCHEDULE_DELAY`: longest wait before ended spans are exported, in ms. Default 1_000. */
@@ -39,6 +51,11 @@ const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'si
 const hostAndPort = z.string().refine(isHostAndPort, 'expected host:port, for example 127.0.0.1:8085');
 const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' });
 
+const postgresUrl = z.url({
+  protocol: /^postgres(ql)?$/,
+  error: 'expected postgresql://user:password@host:port/database',
+});
+
 const environment = z.object({
   GOOGLE_CLOUD_PROJECT: z.string().optional(),
   PUBSUB_PROJECT_ID: z.string().optional(),
@@ -46,7 +63,13 @@ const environment = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
   OTEL_SERVICE_NAME: z.string().optional(),
   LOG_LEVEL: logLevel.default('info'),
+  DATABASE_URL: postgresUrl.optional(),
   PARTNERS_URL: httpUrl.optional(),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  PUBLIC_URL: httpUrl.optional(),
+  THROUGHLINE_SIGNING_SECRET: z.string().min(32, 'expected at least 32 characters').optional(),
+  THROUGHLINE_TRUST_TRACEPARENT: z.enum(['true', 'false']).default('false'),
+  THROUGHLINE_RELAY: z.enum(['embedded', 'off']).default('embedded'),
   THROUGHLINE_ACK_DEADLINE_MS: z.coerce.number().int().min(10_000).max(600_000).default(30_000),
   OTEL_BSP_SCHEDULE_DELAY: z.coerce.number().int().min(1).default(1_000),
   PATH: z.string().default(''),
@@ -96,7 +119,13 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
     serviceName: e.OTEL_SERVICE_NAME,
     logLevel: e.LOG_LEVEL,
+    databaseUrl: e.DATABASE_URL,
     partnersUrl: e.PARTNERS_URL,
+    port: e.PORT,
+    publicUrl: e.PUBLIC_URL,
+    signingSecret: e.THROUGHLINE_SIGNING_SECRET,
+    trustTraceparent: e.THROUGHLINE_TRUST_TRACEPARENT === 'true',
+    relay: e.THROUGHLINE_RELAY,
     ackDeadlineMs: e.THROUGHLINE_ACK_DEADLINE_MS,
     spanDelayMs: e.OTEL_BSP_SCHEDULE_DELAY,
     searchPath: e.PATH,
