@@ -13,6 +13,7 @@ import type { SqlClient } from '../shared/storage/sql-client.ts';
 import { restoreCarrier } from '../shared/trace/carrier.ts';
 import { injectContext } from '../shared/trace/message-context.ts';
 import { errorMessage, errorType, recordError } from '../shared/trace/record-error.ts';
+import { endedSpansSaved } from '../shared/trace/release.ts';
 import { MESSAGING_MESSAGE_ID, OUTBOX_SENDS } from '../shared/trace/semconv.ts';
 import { deriveIds, startWithIds } from '../shared/trace/span-ids.ts';
 import { markSent, postpone, type UnsentRow } from './outbox-rows.ts';
@@ -47,6 +48,7 @@ export async function sendBatch(
   );
   const sent = results.flatMap((result) => result.sent);
   const failures = results.flatMap((result) => result.failures);
+  await endedSpansSaved();
   if (sent.length > 0) await markSent(tx, idsOf(sent));
   for (const { outgoing, error } of failures) {
     await postpone(tx, idsOf(outgoing), delayMs(outgoing), describe(error));

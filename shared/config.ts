@@ -35,6 +35,8 @@ export interface Config {
   readonly ackDeadlineMs: number;
   /** `OTEL_BSP_SCHEDULE_DELAY`: longest wait before ended spans are exported, in ms. Default 1_000. */
   readonly spanDelayMs: number;
+  /** `THROUGHLINE_SPANS`: `before-commit` exports spans before what they tell of becomes final. Default `buffered`. */
+  readonly spans: 'buffered' | 'before-commit';
   /** `PATH`, `CLOUDSDK_ROOT_DIR` and `JAVA_HOME`: where Google's emulator and Java are looked for. */
   readonly searchPath: string;
   readonly cloudSdkRoot: string | undefined;
@@ -72,6 +74,7 @@ const environment = z.object({
   THROUGHLINE_RELAY: z.enum(['embedded', 'off']).default('embedded'),
   THROUGHLINE_ACK_DEADLINE_MS: z.coerce.number().int().min(10_000).max(600_000).default(30_000),
   OTEL_BSP_SCHEDULE_DELAY: z.coerce.number().int().min(1).default(1_000),
+  THROUGHLINE_SPANS: z.enum(['buffered', 'before-commit']).default('buffered'),
   PATH: z.string().default(''),
   CLOUDSDK_ROOT_DIR: z.string().optional(),
   JAVA_HOME: z.string().optional(),
@@ -128,6 +131,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     relay: e.THROUGHLINE_RELAY,
     ackDeadlineMs: e.THROUGHLINE_ACK_DEADLINE_MS,
     spanDelayMs: e.OTEL_BSP_SCHEDULE_DELAY,
+    spans: e.THROUGHLINE_SPANS,
     searchPath: e.PATH,
     cloudSdkRoot: e.CLOUDSDK_ROOT_DIR,
     javaHome: e.JAVA_HOME,

@@ -9,6 +9,7 @@ import type { MessageSink } from '../shared/pubsub/message-sink.ts';
 import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
 import { count } from '../shared/trace/meters.ts';
 import { errorMessage, errorType } from '../shared/trace/record-error.ts';
+import { endedSpansSaved } from '../shared/trace/release.ts';
 import { ERROR_TYPE, MESSAGING_SUBSCRIPTION_NAME } from '../shared/trace/semconv.ts';
 import {
   compose,
@@ -156,6 +157,8 @@ export function createWorker(options: WorkerOptions): Worker {
     }
     const delivery = toDelivery(item, source.subscription, registrations);
     const outcome = await handler(delivery, stopping.signal).catch((error) => failedPipeline(options, error));
+    const saving = endedSpansSaved();
+    if (saving) await saving; // before the message is settled, after which nobody would run the job again to tell them
     const againAfterMs = waitHereMs(item.message, outcome, maxLeaseMs);
     if (againAfterMs !== undefined && !isStopping && leases.holds(item.message)) {
       item.localTry += 1;

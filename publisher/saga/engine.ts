@@ -52,6 +52,11 @@ export interface BeginOptions {
   readonly orderKey?: string;
   /** The saga begins if and only if this commits. */
   readonly tx?: Transaction;
+  /**
+   * The first step waits for this (at most two seconds): for the end of the request that begins the saga, say, so that
+   * the request's span is on its way before anything is stored that it is the parent of.
+   */
+  readonly after?: Promise<unknown>;
 }
 
 export interface SagaEngine {
@@ -261,7 +266,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     if (isStopping) throw new EngineStoppingError();
     const parsed = definition.input.safeParse(input);
     if (!parsed.success) throw new SagaInputError(`input of saga "${saga.name}"`, issuesOf(parsed.error));
-    const { sagaId: id = uuidV7(), orderKey, tx } = beginOptions;
+    const { sagaId: id = uuidV7(), orderKey, tx, after } = beginOptions;
     const parent = orderKey === undefined ? context.active() : withOrderKey(context.active(), orderKey, id);
     const span = reserveSpan(`saga ${saga.name}`, { parent });
     const owner = started && runner.isAlive() && active.size < maxActive ? runner.id() : null;
@@ -279,7 +284,8 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
       count('throughline.sagas.started', { [SAGA_NAME]: saga.name });
       if (owner === null) return database.notify(SAGA_CHANNEL);
       if (owner !== runner.id() || active.has(id)) return; // the lease ran out meanwhile
-      run(activate({ id, definition, orderKey, input: parsed.data, span }));
+      const begun = activate({ id, definition, orderKey, input: parsed.data, span });
+      run(begun, after && (() => Promise.race([after, pause(MAX_AFTER_MS, waking)]).then(() => {})));
     };
     const isNew = tx ? await journal.writeIn(tx, { start: row }) : await journal.write({ start: row });
     if (isNew && tx) tx.afterCommit(live);
@@ -329,6 +335,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
 
 const MAX_LOCAL_TIMER_MS = 3_600_000;
 const ABORT_GRACE_MS = 2_000;
+const MAX_AFTER_MS = 2_000;
 
 function keyOf({ name, version }: { readonly name: string; readonly version: number }): string {
   return `${name}/${version}`;

@@ -2,6 +2,7 @@ import { type Database, DatabaseUnavailableError } from '../../shared/storage/da
 import { GroupCommit } from '../../shared/storage/group-commit.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
 import type { ReservedSpan } from '../../shared/trace/durable-span.ts';
+import { endedSpansSaved } from '../../shared/trace/release.ts';
 import type { OutboxRow } from '../outbox.ts';
 import type { SagaEvent } from './event.ts';
 
@@ -82,7 +83,10 @@ export function createJournal(options: JournalOptions): Journal {
   });
   return {
     write: (checkpoint) => group.add(checkpoint),
-    writeIn: async (tx, checkpoint) => (await execute(tx, options.writer(), [checkpoint]))[0] === true,
+    async writeIn(tx, checkpoint) {
+      await endedSpansSaved();
+      return (await execute(tx, options.writer(), [checkpoint]))[0] === true;
+    },
     wrote: async (sagaId, seq) =>
       (await writtenByMe(options, [{ append: { saga_id: sagaId, seq, events: [] } }]))[0] === true,
     drained: () => group.drained(),
@@ -92,6 +96,7 @@ export function createJournal(options: JournalOptions): Journal {
 const RETRY_PAUSE_MS = 100;
 
 async function commitGroup(options: JournalOptions, checkpoints: readonly Checkpoint[]): Promise<boolean[]> {
+  await endedSpansSaved();
   for (let isFirst = true; ; isFirst = false) {
     try {
       const stored = await execute(options.database, options.writer(), checkpoints);

@@ -35,8 +35,8 @@ import type { SagaState } from './machine.ts';
  * S1. A span's id follows from saga, step and attempt. An attempt that is run again after its process died is the same
  *     attempt: its span, and the spans below it, get the ids that the first run gave them.
  * S2. Nothing is held open over a wait: an attempt that suspends, or that a worker runs, is reserved and told at its end.
- * S3. Everything is told before the checkpoint that makes it final, so that no crash can lose it; told twice it has the
- *     same ids.
+ * S3. Everything is told before the checkpoint that makes it final, and can be made to be exported before it too
+ *     (release.ts), so that no crash loses it; told twice it has the same ids.
  */
 export type AttemptKind = 'step' | 'compensate' | 'resume';
 
@@ -157,7 +157,8 @@ function lastOperator(saga: ActiveSaga): Carrier | undefined {
  * Emits the saga's span: at its end, and when it is stuck, which may last.
  *
  * When the process that began the saga died, its request may never have been reported: the saga is then a root in the
- * request's trace, and links to it. A saga that failed in a trace that was not sampled is told whole, from the journal.
+ * request's trace, and links to it. Such a saga, and one that failed in a trace that was not sampled, is told whole, from
+ * the journal.
  */
 export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): void {
   const outcome = state.phase;
@@ -184,7 +185,7 @@ export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): voi
     }),
     events: saga.history.flatMap(sagaEvents),
   });
-  if (isLost) retell(saga);
+  if (isLost || state.wasTakenOver) retell(saga, isLost);
 }
 
 function sagaLinks(saga: ActiveSaga, state: SagaState): Link[] {
@@ -215,8 +216,11 @@ function sagaEvents(event: SagaEvent): { name: string; timeMs: number; attribute
   }
 }
 
-/** The journal is the trace of last resort: every attempt with its true ids and times, sampled. */
-function retell(saga: ActiveSaga): void {
+/**
+ * The journal is the trace of last resort: every attempt with its true ids and times. Of a saga that was taken over, the
+ * process that died may have taken spans with it; of one that failed unsampled there are none, so they are sampled now.
+ */
+function retell(saga: ActiveSaga, sampled: boolean): void {
   for (const event of saga.history) {
     if (!('endMs' in event)) continue;
     const isUndo = event.kind === 'undone' || event.kind === 'undo-failed';
@@ -232,7 +236,7 @@ function retell(saga: ActiveSaga): void {
       },
       {
         endMs: event.endMs,
-        sampled: true,
+        ...(sampled && { sampled }),
         attributes: {
           ...attemptAttributes(saga, facts),
           ...(event.waitMs !== undefined && { [SAGA_WAIT_MS]: event.waitMs }),

@@ -1,3 +1,5 @@
+import { context, ROOT_CONTEXT } from '@opentelemetry/api';
+
 export interface GroupCommitOptions<Item, Result> {
   /** Stores all items in one commit. Shape: one result per item, in order. */
   readonly commit: (items: readonly Item[]) => Promise<readonly Result[]>;
@@ -24,6 +26,7 @@ interface Waiting<Item, Result> {
  * G1. An item is in exactly one group, and its promise settles with that group.
  * G2. Nothing waits for a group to fill: an item that finds no group under way is committed at once, with whatever was
  *     added in the same turn of the event loop.
+ * G3. A commit is everybody's: none of the callers' spans is active in it.
  */
 export class GroupCommit<Item, Result> {
   readonly #options: GroupCommitOptions<Item, Result>;
@@ -86,7 +89,9 @@ export class GroupCommit<Item, Result> {
   }
 
   async #settle(group: readonly Waiting<Item, Result>[]): Promise<void> {
-    const results = await this.#options.commit(group.map(({ item }) => item));
+    // G3.
+    const items = group.map(({ item }) => item);
+    const results = await context.with(ROOT_CONTEXT, () => this.#options.commit(items));
     for (const [index, { resolve }] of group.entries()) resolve(results[index] as Result);
   }
 

@@ -1,17 +1,35 @@
 import { type Context, context } from '@opentelemetry/api';
 
-type Releaser = (from: Context) => void;
-let releaser: Releaser | undefined;
+/**
+ * What must be done with ended spans before something becomes final. Set by telemetry.ts; without it nothing is done.
+ *
+ * Spans of a piece of work are held back until its root has ended (span-hold.ts), and wait for their batch. What makes
+ * work final (a checkpoint, an ack, a mark in the outbox) is the moment after which nobody would run it again to tell
+ * them: it can be made to wait until they have been exported.
+ */
+export interface SpanKeeper {
+  readonly release: (from: Context) => void;
+  /** Undefined: nothing is waited for. */
+  readonly save: (() => Promise<void>) | undefined;
+}
 
-/** Set by telemetry.ts, which holds a piece of work's spans back until the work has ended. */
-export function setReleaser(release: Releaser | undefined): void {
-  releaser = release;
+let keeper: SpanKeeper | undefined;
+
+export function setSpanKeeper(next: SpanKeeper | undefined): void {
+  keeper = next;
+}
+
+/** Lets the spans that have ended below the active span (or the given one's) go now, although the work goes on. */
+export function releaseEndedSpans(from: Context = context.active()): void {
+  keeper?.release(from);
 }
 
 /**
- * Lets the spans that have ended below the active span (or the given one's) go to the exporter now, although the work goes
- * on: to be called just before what makes the work final, because a crash after that would lose them for good.
+ * To be awaited before something becomes final.
+ *
+ * Shape: undefined where spans are exported in the background (the default): nothing is to be waited for.
+ * Errors: none; an exporter that is away is not waited for.
  */
-export function releaseEndedSpans(from: Context = context.active()): void {
-  releaser?.(from);
+export function endedSpansSaved(): Promise<void> | undefined {
+  return keeper?.save?.();
 }

@@ -20,13 +20,17 @@ import {
   BatchSpanProcessor,
   ParentBasedSampler,
   RandomIdGenerator,
+  type ReadableSpan,
   type Sampler,
   SamplingDecision,
   type SpanExporter,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
+import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
 import { orderAttributes } from './order-key.ts';
+import { setSpanKeeper } from './release.ts';
+import { createSpanHold } from './span-hold.ts';
 import { createIdGenerator } from './span-ids.ts';
 import { createW3CPropagator } from './w3c-propagator.ts';
 
@@ -44,6 +48,12 @@ export interface TelemetryOptions {
   /** Default: W3C Trace Context and Baggage. */
   readonly propagator?: TextMapPropagator;
   readonly batch?: BatchOptions;
+  /**
+   * `buffered`: spans leave in the background; a process that is killed loses those of its last moments. `before-commit`:
+   * checkpoints, acks and the outbox's marks wait until the spans before them have been exported (at most a second, and
+   * not at all while the exporter is away), so that a killed process leaves no hole. Default `buffered`.
+   */
+  readonly spans?: 'buffered' | 'before-commit';
   /** How often metrics are sent to `otlpEndpoint`, in ms. Default 10_000. */
   readonly metricIntervalMs?: number;
 }
@@ -80,12 +90,18 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     }),
   );
   const meterProvider = new MeterProvider({ resource, readers: metricReaders(options) });
+  const holding = holdingProcessor(batchProcessors(options, meterProvider));
   const tracerProvider = new BasicTracerProvider({
     resource,
     sampler: reservingSampler(options.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
     idGenerator: createIdGenerator(new RandomIdGenerator()),
     // Without a meter provider of its own: counting every span's start and end costs more than it tells.
-    spanProcessors: [orderKeyProcessor(), ...batchProcessors(options, meterProvider)],
+    spanProcessors: [orderKeyProcessor(), holding],
+  });
+  const flushSpans = () => tracerProvider.forceFlush();
+  setSpanKeeper({
+    release: holding.release,
+    save: options.spans === 'before-commit' ? createBoundedFlush(flushSpans) : undefined,
   });
   register(tracerProvider, meterProvider, options.propagator ?? w3cPropagator());
   return lifecycle(tracerProvider, meterProvider);
@@ -129,6 +145,7 @@ function lifecycle(tracerProvider: BasicTracerProvider, meterProvider: MeterProv
     await Promise.allSettled([meterProvider.shutdown()]).then(report);
     // Unregistered, so that a process (or a test) can start telemetry anew.
     for (const api of [trace, metrics, propagation, context]) api.disable();
+    setSpanKeeper(undefined);
   };
   // Whoever calls while a flush is under way shares the next one: an exporter refuses too many exports at once.
   const flush = () => {
@@ -197,6 +214,30 @@ function orderKeyProcessor(): SpanProcessor {
     onEnd: () => {},
     forceFlush: async () => {},
     shutdown: async () => {},
+  };
+}
+
+/** Hands spans on once their local root has ended (span-hold.ts). */
+function holdingProcessor(inner: readonly SpanProcessor[]): SpanProcessor & { release(from: Context): void } {
+  const hold = createSpanHold<ReadableSpan>((span) => {
+    for (const processor of inner) processor.onEnd(span);
+  });
+  return {
+    onStart: (span, parent) => {
+      hold.started(span as unknown as ReadableSpan, trace.getSpanContext(parent));
+      for (const processor of inner) processor.onStart(span, parent);
+    },
+    onEnd: (span) => hold.ended(span),
+    forceFlush: async () => {
+      await Promise.all(inner.map((processor) => processor.forceFlush()));
+    },
+    shutdown: async () => {
+      await Promise.all(inner.map((processor) => processor.shutdown()));
+    },
+    release: (from) => {
+      const span = trace.getSpanContext(from);
+      if (span) hold.release(span);
+    },
   };
 }
 

@@ -1,0 +1,104 @@
+import { channel } from 'node:diagnostics_channel';
+import { createRequire, register as registerLoader } from 'node:module';
+import { type Context, context, propagation, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
+import { isWrapped, registerInstrumentations } from '@opentelemetry/instrumentation';
+import { ExpressInstrumentation, ExpressLayerType } from '@opentelemetry/instrumentation-express';
+import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
+import { PgInstrumentation } from '@opentelemetry/instrumentation-pg';
+import { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici';
+import { register as registerHooks, supportsSyncHooks } from 'import-in-the-middle/register-hooks.mjs';
+import { ThroughlineError } from '../errors.ts';
+
+/**
+ * HTTP servers, Express, PostgreSQL and outgoing `fetch`, traced by OpenTelemetry's own instrumentations.
+ *
+ * To be called before `node:http`, `express` and `pg` are imported by anybody: a main file calls it, then imports the rest
+ * with `await import(…)`. Without the loader hook Express's spans vanish silently while the others still appear, so
+ * `assertInstrumented` looks whether each one took.
+ */
+export interface InstrumentOptions {
+  /** Continue the trace that a caller names. Otherwise the request is a new trace, and the caller's span is linked. */
+  readonly trustTraceparent: boolean;
+  /** Paths that are asked all the time and tell nothing. */
+  readonly ignoredPaths?: readonly string[];
+}
+
+/** As much of an incoming request as is needed here; `node:http` must not be imported yet. */
+interface Request {
+  readonly url?: string | undefined;
+  readonly headers: Record<string, unknown>;
+}
+
+const MODULES = ['express', 'http', 'https', 'node:http', 'node:https', 'pg', 'pg-pool'];
+
+/** Errors: none. */
+export function instrument({ trustTraceparent, ignoredPaths = [] }: InstrumentOptions): void {
+  // The instrumentations patch what `require` brings; ESM imports need a hook in the loader as well.
+  if (supportsSyncHooks()) registerHooks({ include: MODULES });
+  else registerLoader('import-in-the-middle/hook.mjs', import.meta.url, { data: { include: MODULES } });
+  registerInstrumentations({
+    instrumentations: [
+      new HttpInstrumentation({
+        requireParentforOutgoingSpans: true,
+        // The first to see a request, before its headers are read for a parent.
+        ignoreIncomingRequestHook: (request) => {
+          if (!trustTraceparent) setCallerAside(request as Request);
+          return ignoredPaths.includes(String(request.url).split('?')[0] ?? '');
+        },
+        requestHook: (span, request) => noteRequest(span, request as Request),
+      }),
+      new ExpressInstrumentation({ ignoreLayersType: [ExpressLayerType.MIDDLEWARE, ExpressLayerType.ROUTER] }),
+      new PgInstrumentation({ requireParentSpan: true, ignoreConnectSpans: true }),
+      new UndiciInstrumentation({ requireParentforSpans: true }),
+    ],
+  });
+}
+
+const callers = new WeakMap<object, Context>();
+const serverSpans = new WeakMap<object, Span>();
+
+/** A stranger chooses neither our trace ids nor what our spans are sampled and tagged with. */
+function setCallerAside(request: Request): void {
+  if (request.headers['traceparent'] === undefined && request.headers['baggage'] === undefined) return;
+  callers.set(request, propagation.extract(ROOT_CONTEXT, request.headers));
+  for (const field of propagation.fields()) delete request.headers[field];
+}
+
+function noteRequest(span: Span, request: Request): void {
+  if (!request.headers) return; // an outgoing one
+  serverSpans.set(request, span);
+  const caller = trace.getSpanContext(callers.get(request) ?? ROOT_CONTEXT);
+  if (caller) span.addLink({ context: caller });
+}
+
+/** The SERVER span of a request: the active one inside a handler is Express's own. */
+export function serverSpanOf(request: object): Span | undefined {
+  return serverSpans.get(request) ?? trace.getSpan(context.active());
+}
+
+/** A library is not traced although it should be. */
+export class NotInstrumentedError extends ThroughlineError {
+  override readonly name = 'NotInstrumentedError';
+  readonly code = 'NOT_INSTRUMENTED';
+
+  constructor(libraries: readonly string[]) {
+    super(
+      `not traced: ${libraries.join(', ')}. Something imported them before instrument() was called, or this Node does not support the loader hook`,
+    );
+  }
+}
+
+/** To be called at start, once everything has been imported. Errors: NotInstrumentedError, which names what is not traced. */
+export function assertInstrumented(): void {
+  const require = createRequire(import.meta.url);
+  const express = require('express') as { Router: { prototype: { route: unknown } } };
+  const http = require('node:http') as { Server: { prototype: { emit: unknown } } };
+  const pg = require('pg') as { Client: { prototype: { query: unknown } } };
+  const missing = [
+    !isWrapped(http.Server.prototype.emit) && 'node:http',
+    !isWrapped(express.Router.prototype.route) && 'express',
+    !isWrapped(pg.Client.prototype.query) && 'pg',
+    !channel('undici:request:create').hasSubscribers && 'fetch',
+  ].filter((library) => library !== false);
+  if (missing.length > 0) throw new NotInstrumentedError(missing);
+}
