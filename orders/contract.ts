@@ -1,87 +1,62 @@
 import { z } from 'zod';
-import { type Carrier, carrierSchema, defineJob, type Job, jobTopology } from '../shared/index.ts';
+import { defineJob, type Job, jobTopology, type Topology } from '../shared/index.ts';
 
 /** What the order service and the worker agree on: the jobs of an order, and where they travel. */
 export const JOBS_TOPIC = 'workspace-jobs';
 export const JOBS_SUBSCRIPTION = 'workspace-jobs-worker';
-export const DEAD_LETTER_TOPIC = 'workspace-jobs-dead-letters';
+export const JOBS_DEAD_LETTER_TOPIC = 'workspace-jobs-dead-letters';
 
-export const topology = jobTopology({
+/** On which the worker tells the order service's sagas what became of their jobs. */
+export const RESULTS_TOPIC = 'order-results';
+export const RESULTS_SUBSCRIPTION = 'order-results-service';
+export const RESULTS_DEAD_LETTER_TOPIC = 'order-results-dead-letters';
+
+const jobs = jobTopology({
   topic: JOBS_TOPIC,
   subscription: JOBS_SUBSCRIPTION,
-  deadLetterTopic: DEAD_LETTER_TOPIC,
-  ordered: true,
+  deadLetterTopic: JOBS_DEAD_LETTER_TOPIC,
+});
+const results = jobTopology({
+  topic: RESULTS_TOPIC,
+  subscription: RESULTS_SUBSCRIPTION,
+  deadLetterTopic: RESULTS_DEAD_LETTER_TOPIC,
 });
 
-/** An order's jobs run one after another: its compensations in the order in which they were published. */
-const perOrder = {
-  topic: JOBS_TOPIC,
-  orderingKey: (_payload: unknown, orderKey: string | undefined) => orderKey,
+export const topology: Topology = {
+  topics: [...jobs.topics, ...results.topics],
+  subscriptions: [...jobs.subscriptions, ...results.subscriptions],
 };
-
-/** A step that has happened, with its span: what a later compensation is linked to. */
-export interface CompletedStep {
-  readonly step: CompensableStep;
-  readonly span: Carrier;
-}
-
-export type CompensableStep = z.infer<typeof compensableStep>;
-const compensableStep = z.enum(['redeem-card', 'settle-payment']);
-const completedStep: z.ZodType<CompletedStep> = z.object({ step: compensableStep, span: carrierSchema });
 
 const orderKey = z.string().min(1).max(128);
 
 export const setUpWorkspace = defineJob({
   name: 'workspace.set-up',
   version: 1,
-  payload: z.strictObject({
-    orderKey,
-    domain: z.hostname(),
-    email: z.email(),
-    /** The `step set-up-workspace` span: if the job fails for good, this is the step that failed. */
-    step: carrierSchema.optional(),
-    completed: z.array(completedStep).default([]),
-  }),
+  topic: JOBS_TOPIC,
+  payload: z.strictObject({ orderKey, domain: z.hostname(), email: z.email() }),
   retry: { maxAttempts: 3, minBackoffMs: 200, maxBackoffMs: 5_000 },
-  timeoutMs: 10_000,
-  ...perOrder,
+  timeoutMs: 30_000,
 });
 
-const compensation = z.strictObject({
-  orderKey,
-  /** The span of the step that is undone. */
-  undoes: carrierSchema,
-  failedStep: carrierSchema,
-});
+export const workspaceSchema = z.strictObject({ customerId: z.string().min(1) });
 
-export const refundPayment = defineJob({
-  name: 'payment.refund',
+export const tearDownWorkspace = defineJob({
+  name: 'workspace.tear-down',
   version: 1,
-  payload: compensation,
+  topic: JOBS_TOPIC,
+  /** `undoes` is the idempotency key of the set-up, because nobody may know whether it happened. */
+  payload: z.strictObject({ orderKey, undoes: z.string().min(1).max(512) }),
   retry: { maxAttempts: 8, minBackoffMs: 500, maxBackoffMs: 60_000 },
-  ...perOrder,
-});
-
-export const reactivateCard = defineJob({
-  name: 'card.reactivate',
-  version: 1,
-  payload: compensation,
-  retry: { maxAttempts: 8, minBackoffMs: 500, maxBackoffMs: 60_000 },
-  ...perOrder,
+  timeoutMs: 30_000,
 });
 
 export const sendNotification = defineJob({
   name: 'notification.send',
   version: 1,
-  payload: z.strictObject({
-    orderKey,
-    email: z.email(),
-    template: z.enum(['order-confirmed', 'order-cancelled']),
-  }),
-  ...perOrder,
+  topic: JOBS_TOPIC,
+  payload: z.strictObject({ orderKey, email: z.email(), template: z.enum(['order-confirmed']) }),
+  retry: { maxAttempts: 10, minBackoffMs: 500, maxBackoffMs: 300_000 },
+  timeoutMs: 30_000,
 });
 
-export const JOBS: readonly Job[] = [setUpWorkspace, refundPayment, reactivateCard, sendNotification];
-
-/** What undoes each step. */
-export const COMPENSATIONS = { 'redeem-card': reactivateCard, 'settle-payment': refundPayment } as const;
+export const JOBS: readonly Job[] = [setUpWorkspace, tearDownWorkspace, sendNotification];

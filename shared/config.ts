@@ -29,6 +29,12 @@ export interface Config {
   readonly signingSecret: string | undefined;
   /** `THROUGHLINE_TRUST_TRACEPARENT=true`: callers' traces are continued; otherwise they are linked. Default false. */
   readonly trustTraceparent: boolean;
+  /** `THROUGHLINE_3DS_TIMEOUT_MS`: how long a customer may take at the bank's page, in ms. Default 900_000. */
+  readonly threeDSecureTimeoutMs: number;
+  /** `THROUGHLINE_LEASE_MS`: how soon another process takes over what a dead one had in hand, in ms. Default 15_000. */
+  readonly leaseMs: number;
+  /** `THROUGHLINE_RESEND_AFTER_MS`: after this a job that nothing finished is sent again, in ms. Default 900_000. */
+  readonly resendAfterMs: number;
   /** `THROUGHLINE_RELAY`: `embedded` runs an outbox relay in this process, `off` leaves it to others. Default `embedded`. */
   readonly relay: 'embedded' | 'off';
   /** `THROUGHLINE_ACK_DEADLINE_MS`: how soon Pub/Sub redelivers when a worker dies, in ms. Default 30_000. */
@@ -71,6 +77,9 @@ const environment = z.object({
   PUBLIC_URL: httpUrl.optional(),
   THROUGHLINE_SIGNING_SECRET: z.string().min(32, 'expected at least 32 characters').optional(),
   THROUGHLINE_TRUST_TRACEPARENT: z.enum(['true', 'false']).default('false'),
+  THROUGHLINE_3DS_TIMEOUT_MS: z.coerce.number().int().min(100).default(900_000),
+  THROUGHLINE_LEASE_MS: z.coerce.number().int().min(1_000).default(15_000),
+  THROUGHLINE_RESEND_AFTER_MS: z.coerce.number().int().min(1_000).default(900_000),
   THROUGHLINE_RELAY: z.enum(['embedded', 'off']).default('embedded'),
   THROUGHLINE_ACK_DEADLINE_MS: z.coerce.number().int().min(10_000).max(600_000).default(30_000),
   OTEL_BSP_SCHEDULE_DELAY: z.coerce.number().int().min(1).default(1_000),
@@ -128,6 +137,9 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     publicUrl: e.PUBLIC_URL,
     signingSecret: e.THROUGHLINE_SIGNING_SECRET,
     trustTraceparent: e.THROUGHLINE_TRUST_TRACEPARENT === 'true',
+    threeDSecureTimeoutMs: e.THROUGHLINE_3DS_TIMEOUT_MS,
+    leaseMs: e.THROUGHLINE_LEASE_MS,
+    resendAfterMs: e.THROUGHLINE_RESEND_AFTER_MS,
     relay: e.THROUGHLINE_RELAY,
     ackDeadlineMs: e.THROUGHLINE_ACK_DEADLINE_MS,
     spanDelayMs: e.OTEL_BSP_SCHEDULE_DELAY,

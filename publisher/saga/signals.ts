@@ -46,15 +46,24 @@ export async function sendSignal(options: SignalOptions): Promise<SignalReceipt>
     );
     throw new SagaInputError(`signal "${name}" of saga "${definition.name}"`, issues);
   }
+  linkToSpan(row.span);
   if (row.state !== 'running' && row.state !== 'waiting') return 'late';
-  linkToSaga(row.span);
   return (await storeSignal(database, { sagaId, name, payload: options.payload })) ? 'accepted' : 'duplicate';
 }
 
 /** The request that brings a signal is linked to the saga; the `resume` span links back to the request. */
-function linkToSaga(span: ReservedSpan): void {
+function linkToSpan(span: ReservedSpan): void {
   const link = linkTo(spanContextOf(span.self), 'caused-by');
   if (link) trace.getActiveSpan()?.addLink(link);
+}
+
+/** For requests that only ask for a saga that is there already: links the active span to it. */
+export async function linkToSaga(client: SqlClient, sagaId: string): Promise<void> {
+  const { rows } = await client.query<{ span: ReservedSpan }>(
+    'SELECT span FROM throughline.saga WHERE id = $1',
+    [sagaId],
+  );
+  if (rows[0]) linkToSpan(rows[0].span);
 }
 
 export interface StoredSignal {

@@ -47,7 +47,9 @@ export function instrument({ trustTraceparent, ignoredPaths = [] }: InstrumentOp
         },
         requestHook: (span, request) => noteRequest(span, request as Request),
       }),
-      new ExpressInstrumentation({ ignoreLayersType: [ExpressLayerType.MIDDLEWARE, ExpressLayerType.ROUTER] }),
+      new ExpressInstrumentation({
+        ignoreLayersType: [ExpressLayerType.MIDDLEWARE, ExpressLayerType.ROUTER],
+      }),
       new PgInstrumentation({ requireParentSpan: true, ignoreConnectSpans: true }),
       new UndiciInstrumentation({ requireParentforSpans: true }),
     ],
@@ -88,17 +90,32 @@ export class NotInstrumentedError extends ThroughlineError {
   }
 }
 
-/** To be called at start, once everything has been imported. Errors: NotInstrumentedError, which names what is not traced. */
-export function assertInstrumented(): void {
+export type Instrumented = 'node:http' | 'express' | 'pg' | 'fetch';
+
+const CHECKS: Readonly<Record<Instrumented, (require: NodeJS.Require) => boolean>> = {
+  'node:http': (require) => isWrapped((require('node:http') as Server).Server.prototype.emit),
+  express: (require) => isWrapped((require('express') as Express).Router.prototype.route),
+  pg: (require) => isWrapped((require('pg') as Pg).Client.prototype.query),
+  fetch: () => channel('undici:request:create').hasSubscribers,
+};
+
+interface Server {
+  readonly Server: { readonly prototype: { readonly emit: unknown } };
+}
+interface Express {
+  readonly Router: { readonly prototype: { readonly route: unknown } };
+}
+interface Pg {
+  readonly Client: { readonly prototype: { readonly query: unknown } };
+}
+
+/**
+ * To be called at start, once everything has been imported, with what the process uses.
+ *
+ * Errors: NotInstrumentedError, which names what is not traced.
+ */
+export function assertInstrumented(libraries: readonly Instrumented[]): void {
   const require = createRequire(import.meta.url);
-  const express = require('express') as { Router: { prototype: { route: unknown } } };
-  const http = require('node:http') as { Server: { prototype: { emit: unknown } } };
-  const pg = require('pg') as { Client: { prototype: { query: unknown } } };
-  const missing = [
-    !isWrapped(http.Server.prototype.emit) && 'node:http',
-    !isWrapped(express.Router.prototype.route) && 'express',
-    !isWrapped(pg.Client.prototype.query) && 'pg',
-    !channel('undici:request:create').hasSubscribers && 'fetch',
-  ].filter((library) => library !== false);
+  const missing = libraries.filter((library) => !CHECKS[library](require));
   if (missing.length > 0) throw new NotInstrumentedError(missing);
 }

@@ -4,9 +4,14 @@ import { createSpanHold } from './span-hold.ts';
 
 function createTrace() {
   const forwarded: string[] = [];
-  const hold = createSpanHold<ReturnType<typeof span>>(({ id }) => forwarded.push(id));
+  const inherited: string[] = [];
+  const hold = createSpanHold<ReturnType<typeof span>>({
+    forward: ({ id }) => forwarded.push(id),
+    inherit: (root, one) => inherited.push(`${one.id} of ${root.id}`),
+  });
   return {
     forwarded,
+    inherited,
     hold,
     start(id: string, parent?: string) {
       const one = span(id);
@@ -25,7 +30,7 @@ function span(id: string) {
 }
 
 test('what has ended is held back until its local root has ended, and goes before it', () => {
-  const { start, forwarded } = createTrace();
+  const { start, forwarded, inherited } = createTrace();
   const root = start('root', 'somewhere else');
   const child = start('child', 'root');
   const grandchild = start('grandchild', 'child');
@@ -34,6 +39,7 @@ test('what has ended is held back until its local root has ended, and goes befor
   expect(forwarded).toEqual([]);
   root.end();
   expect(forwarded).toEqual(['grandchild', 'child', 'root']);
+  expect(inherited).toEqual(['grandchild of root', 'child of root']);
 });
 
 test('a span that outlives its root goes at once when it ends', () => {

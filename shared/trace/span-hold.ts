@@ -12,6 +12,11 @@ export interface SpanHold<Span extends EndedSpan> {
   release(of: SpanContext): void;
 }
 
+export interface SpanHoldOptions<Span> {
+  readonly forward: (span: Span) => void;
+  readonly inherit?: (root: Span, span: Span) => void;
+}
+
 /** One piece of work of this process: a local root span and what was started below it. */
 interface Work<Span> {
   readonly rootId: string;
@@ -28,12 +33,19 @@ const MAX_HELD = 2_048;
  *
  * H1. A span whose parent is live in this process belongs to that parent's work; any other one begins a work of its own.
  * H2. When its root ends, a work is forwarded whole, and what still ends in it later is forwarded at once.
+ * H3. What the root learnt while it ran (whose order it is) its spans inherit before they are forwarded.
  */
-export function createSpanHold<Span extends EndedSpan>(forward: (span: Span) => void): SpanHold<Span> {
+export function createSpanHold<Span extends EndedSpan>({
+  forward,
+  inherit = () => {},
+}: SpanHoldOptions<Span>): SpanHold<Span> {
   const live = new Map<string, Work<Span>>();
-  const close = (work: Work<Span>) => {
+  const close = (work: Work<Span>, root?: Span) => {
     work.isOpen = false;
-    for (const span of work.held) forward(span);
+    for (const span of work.held) {
+      if (root) inherit(root, span); // H3
+      forward(span);
+    }
     work.held = [];
   };
   return {
@@ -46,11 +58,12 @@ export function createSpanHold<Span extends EndedSpan>(forward: (span: Span) => 
       const { spanId } = span.spanContext();
       const work = live.get(spanId);
       live.delete(spanId);
-      if (work?.isOpen && work.rootId !== spanId && work.held.length < MAX_HELD) {
+      if (work?.isOpen && work.rootId !== spanId) {
         work.held.push(span);
+        if (work.held.length > MAX_HELD) close(work);
         return;
       }
-      if (work?.isOpen) close(work); // H2
+      if (work?.isOpen) close(work, span); // H2
       forward(span);
     },
     release({ spanId }) {

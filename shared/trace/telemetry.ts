@@ -30,6 +30,7 @@ import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
 import { orderAttributes } from './order-key.ts';
 import { setSpanKeeper } from './release.ts';
+import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 import { createSpanHold } from './span-hold.ts';
 import { createIdGenerator } from './span-ids.ts';
 import { createW3CPropagator } from './w3c-propagator.ts';
@@ -205,6 +206,14 @@ function signalUrl(endpoint: string, path: string): string {
   return `${endpoint.replace(/\/+$/, '')}/${path}`;
 }
 
+/** A request that learns only in its course whose order it is tells so on its own span; the spans below it say it too. */
+function inheritOrder(root: ReadableSpan, span: ReadableSpan): void {
+  for (const key of [ORDER_KEY, SAGA_ID]) {
+    const value = root.attributes[key];
+    if (value !== undefined) span.attributes[key] ??= value;
+  }
+}
+
 /** Copies the order key and the saga's id from baggage to every span. */
 function orderKeyProcessor(): SpanProcessor {
   return {
@@ -219,8 +228,11 @@ function orderKeyProcessor(): SpanProcessor {
 
 /** Hands spans on once their local root has ended (span-hold.ts). */
 function holdingProcessor(inner: readonly SpanProcessor[]): SpanProcessor & { release(from: Context): void } {
-  const hold = createSpanHold<ReadableSpan>((span) => {
-    for (const processor of inner) processor.onEnd(span);
+  const hold = createSpanHold<ReadableSpan>({
+    forward: (span) => {
+      for (const processor of inner) processor.onEnd(span);
+    },
+    inherit: inheritOrder,
   });
   return {
     onStart: (span, parent) => {

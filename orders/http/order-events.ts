@@ -1,0 +1,73 @@
+import { EventEmitter } from 'node:events';
+import type { Response } from 'express';
+import type { OrderView } from './schemas.ts';
+
+/** An order that another process runs is looked at this often, in ms. */
+const POLL_MS = 1_000;
+const HEARTBEAT_MS = 15_000;
+const ENDED = new Set<OrderView['state']>(['confirmed', 'compensated', 'resolved']);
+
+/** Tells open pages what became of their orders, as server-sent events. */
+export interface OrderEvents {
+  /** To be called with the sagas that something was stored for. */
+  changed(sagaIds: readonly string[]): void;
+  /** Sends the order now and at each change, until it has ended or the reader is gone. */
+  stream(response: Response, first: OrderView, read: () => Promise<OrderView | undefined>): void;
+  /** Ends every stream. */
+  close(): void;
+}
+
+export function createOrderEvents(): OrderEvents {
+  const changes = new EventEmitter<Record<string, []>>().setMaxListeners(0);
+  const open = new Set<() => void>();
+
+  const stream: OrderEvents['stream'] = (response, first, read) => {
+    let last = '';
+    let reading = false;
+    let again = false;
+    const send = (order: OrderView) => {
+      const data = JSON.stringify(order);
+      if (data === last) return;
+      last = data;
+      response.write(`event: order\ndata: ${data}\n\n`);
+      if (ENDED.has(order.state)) end();
+    };
+    const look = async () => {
+      again = true;
+      if (reading) return;
+      reading = true;
+      while (again && open.has(end)) {
+        again = false;
+        const order = await read().catch(() => undefined); // the database is away: the next look tells
+        if (order && open.has(end)) send(order);
+      }
+      reading = false;
+    };
+    const timers = [
+      setInterval(() => void look(), POLL_MS),
+      setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS),
+    ];
+    const onChange = () => void look();
+    const end = () => {
+      if (!open.delete(end)) return;
+      for (const timer of timers) clearInterval(timer);
+      changes.off(first.sagaId, onChange);
+      response.end();
+    };
+    open.add(end);
+    changes.on(first.sagaId, onChange);
+    response.once('close', end);
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    send(first);
+  };
+
+  return {
+    changed(sagaIds) {
+      for (const id of sagaIds) changes.emit(id);
+    },
+    stream,
+    close() {
+      for (const end of open) end();
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import {
+  type Config,
+  ConfigError,
+  connect,
+  createLogger,
+  type Logger,
+  onShutdown,
+  type PubSubConnection,
+  startTelemetry,
+} from '../shared/index.ts';
+import { type Database, openDatabase } from '../shared/storage/database.ts';
+
+/** What every process of the reference system has: a name, a log, telemetry, Pub/Sub and a database. */
+export interface OrdersProcess {
+  readonly name: string;
+  readonly logger: Logger;
+  readonly connection: PubSubConnection;
+  readonly database: Database;
+}
+
+/**
+ * Starts what every process has, runs `start`, and sees to the polite exit: what `start` returned is stopped first, and
+ * telemetry last, so that the last spans leave.
+ *
+ * `ready` goes to whoever started this process as a child.
+ * Errors: ConfigError, and what `start` throws; then nothing is left running.
+ */
+export async function runProcess(
+  config: Config,
+  defaultName: string,
+  start: (own: OrdersProcess) => Promise<{ readonly ready?: object; stop(): Promise<unknown> }>,
+): Promise<void> {
+  if (config.databaseUrl === undefined)
+    throw new ConfigError(['DATABASE_URL: expected postgresql://user:password@host:port/database']);
+  const name = config.serviceName ?? defaultName;
+  const logger = createLogger({ serviceName: name, level: config.logLevel, projectId: config.projectId });
+  const telemetry = startTelemetry({
+    serviceName: name,
+    otlpEndpoint: config.otlpEndpoint,
+    spans: config.spans,
+    batch: { scheduledDelayMs: config.spanDelayMs },
+  });
+  const database = openDatabase({ connectionString: config.databaseUrl, applicationName: name, logger });
+  const closing: (() => Promise<unknown>)[] = [() => telemetry.shutdown(), () => database.close()];
+  const stop = async () => {
+    logger.info('stopping');
+    for (const close of closing.splice(0).toReversed())
+      await close().catch((error) => logger.error({ err: error }, 'stopping a part failed'));
+    logger.info('stopped');
+  };
+  onShutdown(stop);
+  try {
+    const connection = await connect({
+      projectId: config.projectId,
+      emulatorHost: config.pubsubEmulatorHost,
+    });
+    closing.push(() => connection.close());
+    const running = await start({ name, logger, connection, database });
+    closing.push(() => running.stop());
+    logger.info(running.ready ?? {}, 'started');
+    process.send?.(running.ready ?? {});
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** For main files: a failed start is told in one line, and is no success. */
+export async function runMain(run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}\n`);
+    process.exit(1);
+  }
+}

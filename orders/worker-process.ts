@@ -1,0 +1,46 @@
+import { createOutbox, createRelay } from '../publisher/index.ts';
+import { type Config, ConfigError, createBatchSink, createStreamingPullSource } from '../shared/index.ts';
+import { assertMigrated } from '../shared/storage/migrate.ts';
+import { THROUGHLINE_MIGRATIONS } from '../shared/storage/migrations/index.ts';
+import { assertInstrumented } from '../shared/trace/instrumentation.ts';
+import { createInbox, createWorker } from '../subscriber/index.ts';
+import { JOBS_DEAD_LETTER_TOPIC, JOBS_SUBSCRIPTION, JOBS_TOPIC } from './contract.ts';
+import { createPartners } from './partners/partners.ts';
+import { runProcess } from './process.ts';
+import { registerOrderHandlers } from './worker.ts';
+
+/** Errors: ConfigError, NotInstrumentedError, SchemaError, SubscriptionMissingError. */
+export async function runWorker(config: Config): Promise<void> {
+  assertInstrumented(['pg', 'fetch']);
+  const { partnersUrl } = config;
+  if (partnersUrl === undefined)
+    throw new ConfigError(['PARTNERS_URL: expected an http:// or https:// address']);
+  await runProcess(config, 'order-worker', async ({ name, logger, connection, database }) => {
+    await assertMigrated(database, [THROUGHLINE_MIGRATIONS]);
+    const sink = createBatchSink(connection);
+    const outbox = createOutbox({ database, source: name });
+    const worker = createWorker({
+      source: createStreamingPullSource(connection, {
+        subscription: JOBS_SUBSCRIPTION,
+        ackDeadlineMs: config.ackDeadlineMs,
+      }),
+      sink,
+      topic: JOBS_TOPIC,
+      deadLetterTopic: JOBS_DEAD_LETTER_TOPIC,
+      inbox: createInbox({ database, consumer: JOBS_SUBSCRIPTION, claimMs: config.leaseMs, logger }),
+      logger,
+    });
+    registerOrderHandlers(worker, { outbox, partners: createPartners({ baseUrl: partnersUrl, logger }) });
+    const { resendAfterMs } = config;
+    const relay =
+      config.relay === 'embedded' ? createRelay({ database, sink, logger, resendAfterMs }) : undefined;
+    await Promise.all([worker.start(), relay?.start()]);
+    return {
+      stop: async () => {
+        const { handedBack } = await worker.stop();
+        await relay?.stop();
+        logger.info({ handedBack }, 'worker stopped');
+      },
+    };
+  });
+}
