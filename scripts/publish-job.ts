@@ -8,7 +8,7 @@ import {
   startTelemetry,
   ThroughlineError,
 } from '../shared/index.ts';
-import { checkEmulator } from './emulator-check.ts';
+import { checkEmulator } from './system/emulator-check.ts';
 
 export interface PublishJobOptions {
   readonly payload: string;

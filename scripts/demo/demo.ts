@@ -1,16 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import type { SpanRecord } from '../../insight/index.ts';
-import { placeOrder } from '../../orders/place-order.ts';
 import { type Config, ThroughlineError } from '../../shared/index.ts';
+import { type EmulatorKind, type RunningSystem, startSystem } from '../system/system.ts';
 import { type BadLine, parseOrderFile } from './order-file.ts';
 import { createProgress } from './progress.ts';
 import { createPaint, type OrderReport, renderReport, toJson } from './report.ts';
+import { runOrder } from './run-order.ts';
 import { demoScenarios, type Scenario } from './scenario.ts';
-import { type DemoSystem, type EmulatorKind, startSystem } from './system.ts';
-import { isComplete, judge } from './verdict.ts';
 
 export interface DemoOptions {
-  /** A file of orders, one JSON object a line, instead of the demo's three. */
+  /** A file of orders, one JSON object a line, instead of the demo's own. */
   readonly orders?: string;
   readonly emulator?: EmulatorKind;
   readonly json?: boolean;
@@ -23,6 +21,17 @@ export class OrderFileError extends ThroughlineError {
   override readonly name = 'OrderFileError';
   readonly code = 'ORDER_FILE';
 }
+
+/**
+ * A killed worker's job shall be taken over while somebody watches, and no process takes spans with it that it had not sent:
+ * a service in production is more patient.
+ */
+const DEMO_SETTINGS = {
+  OTEL_BSP_SCHEDULE_DELAY: '50',
+  THROUGHLINE_SPANS: 'before-commit',
+  THROUGHLINE_LEASE_MS: '2000',
+  THROUGHLINE_RESEND_AFTER_MS: '2000',
+};
 
 /** Where the output is no terminal. */
 const DEFAULT_WIDTH = 116;
@@ -38,7 +47,13 @@ export async function runDemo(options: DemoOptions, config: Config): Promise<num
   for (const { line, reason } of badLines) progress.notice(`${options.orders}:${line}: ${reason}`);
   if (scenarios.length === 0) throw new OrderFileError(`${options.orders}: no line holds an order`);
   progress.show('starting …');
-  const system = await startSystem({ config, emulator: options.emulator, onNotice: progress.notice });
+  const system = await startSystem({
+    config: { ...config, projectId: config.projectId ?? `throughline-demo-${runName()}`, logLevel: 'fatal' },
+    emulator: options.emulator,
+    port: 0,
+    env: DEMO_SETTINGS,
+    onNotice: progress.notice,
+  });
   try {
     if (!options.json) {
       progress.clear();
@@ -70,16 +85,17 @@ function runName(): string {
     .padStart(4, '0');
 }
 
-function headline({ emulator, worker }: DemoSystem): string {
+function headline({ emulator, postgres, orderService, worker }: RunningSystem): string {
   const kind = { embedded: 'embedded emulator', gcloud: "Google's emulator", yours: 'your emulator' }[
     emulator.kind
   ];
-  return `Pub/Sub: ${kind} at ${emulator.host} · order service: process ${process.pid} · worker: process ${worker.pid}`;
+  const database = postgres.kind === 'embedded' ? 'embedded' : 'yours';
+  return `Pub/Sub: ${kind} at ${emulator.host} · PostgreSQL: ${database} · order service: process ${orderService.pid} · worker: process ${worker.pid}`;
 }
 
 async function runAll(
   scenarios: readonly Scenario[],
-  system: DemoSystem,
+  system: RunningSystem,
   timeoutMs: number,
   show: (text: string) => void,
 ): Promise<OrderReport[]> {
@@ -98,27 +114,6 @@ async function runAll(
   showProgress();
   await Promise.all(Array.from({ length: CONCURRENT_ORDERS }, runNext));
   return reports;
-}
-
-async function runOrder(scenario: Scenario, system: DemoSystem, timeoutMs: number): Promise<OrderReport> {
-  const { order, faults } = scenario;
-  const { sandbox, store, worker } = system;
-  for (const { times, ...fault } of faults) {
-    const reason = fault.status < 500 ? 'refused' : 'out of order';
-    sandbox.addFault({
-      ...fault,
-      orderKey: order.orderKey,
-      times: times === 'always' ? Infinity : times,
-      reason,
-    });
-  }
-  // A step that fails here is part of the story: its compensations are under way, and the verdict will tell.
-  await placeOrder(order, system).catch(() => {});
-  await system.flush();
-  const complete = (spans: readonly SpanRecord[]) => (isComplete(spans, order.orderKey) ? spans : undefined);
-  const awaited = store.waitFor((all) => complete(all.byOrder(order.orderKey)), { timeoutMs });
-  const spans = await Promise.race([awaited.catch(() => store.byOrder(order.orderKey)), worker.died]);
-  return { scenario, spans, verdict: judge(scenario, sandbox.effects(order.orderKey), spans) };
 }
 
 function printReports(reports: readonly OrderReport[], badLines: readonly BadLine[], color: boolean): void {

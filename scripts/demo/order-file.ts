@@ -52,6 +52,6 @@ function parseLine(content: string): Scenario | { readonly reason: string } {
     );
     return { reason: issues.join('; ') };
   }
-  const { faults, ...order } = parsed.data;
-  return { order, faults, title: order.domain, expected: undefined };
+  const { faults, decision, ...order } = parsed.data;
+  return { order, faults, decision, title: order.domain, expected: undefined };
 }

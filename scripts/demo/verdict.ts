@@ -1,78 +1,102 @@
+import { judgeLedger } from '../../emulator/partners/judge.ts';
 import type { LedgerRow } from '../../emulator/partners/ledger.ts';
 import { findDisconnections, type SpanRecord } from '../../insight/index.ts';
 import { sendNotification, setUpWorkspace } from '../../orders/contract.ts';
-import { JOB_ATTEMPT, JOB_NAME, JOB_OUTCOME } from '../../shared/trace/semconv.ts';
+import type { OrderView } from '../../orders/http/schemas.ts';
+import { JOB_ATTEMPT, JOB_NAME, JOB_OUTCOME, SAGA_OUTCOME } from '../../shared/trace/semconv.ts';
 import type { Scenario } from './scenario.ts';
 
-/** What became of an order, judged by the partners' ledger and by its spans. */
+/** What became of an order, judged by the order service, the partners' ledger and its spans. */
 export interface Verdict {
-  readonly outcome: 'confirmed' | 'compensated' | 'unfinished';
+  readonly outcome: OrderView['state'] | 'never placed';
   readonly setUpAttempts: number;
+  readonly compensations: readonly string[];
   readonly connected: boolean;
   /** Sentences; empty when everything is as it should be. */
   readonly problems: readonly string[];
 }
 
-const FORWARD = ['card/redeem', 'payment/settle'];
-const UNDONE_BY: Readonly<Record<string, string>> = {
-  'card/redeem': 'card/reactivate',
-  'payment/settle': 'payment/refund',
-};
+export interface Evidence {
+  readonly order: OrderView | undefined;
+  readonly effects: readonly LedgerRow[];
+  readonly spans: readonly SpanRecord[];
+}
 
-/** The last job of every order is its mail: when that is done, and all its spans are here, the story is complete. */
+/** The saga's own span is told last; a confirmed order has its mail besides. */
 export function isComplete(spans: readonly SpanRecord[], orderKey: string): boolean {
-  const mailed = spans.some(
+  const told = spans.find(({ attributes }) => attributes[SAGA_OUTCOME] !== undefined);
+  const isMailed = spans.some(
     ({ attributes }) => attributes[JOB_NAME] === sendNotification.name && attributes[JOB_OUTCOME] === 'done',
   );
-  return mailed && findDisconnections(spans, orderKey).length === 0;
+  if (!told || (told.attributes[SAGA_OUTCOME] === 'confirmed' && !isMailed)) return false;
+  return findDisconnections(spans, orderKey).length === 0;
 }
 
-export function judge(
-  scenario: Scenario,
-  effects: readonly LedgerRow[],
-  spans: readonly SpanRecord[],
-): Verdict {
-  const happened = effects.map(({ partner, effect }) => `${partner}/${effect}`);
-  const outcome = outcomeOf(happened);
-  const setUpAttempts = spans.reduce(
-    (most, { attributes }) =>
-      attributes[JOB_NAME] === setUpWorkspace.name
-        ? Math.max(most, Number(attributes[JOB_ATTEMPT] ?? 0))
-        : most,
-    0,
-  );
+export function judge(scenario: Scenario, { order, effects, spans }: Evidence): Verdict {
+  const outcome = order?.state ?? 'never placed';
+  const setUpAttempts = attemptsOf(spans, setUpWorkspace.name);
+  const compensations = undoneSteps(order);
   const disconnections = findDisconnections(spans, scenario.order.orderKey);
   const problems = [
-    ...ledgerProblems(outcome, happened),
+    ...ledgerProblems(outcome, effects),
     ...disconnections.map(({ message }) => message),
-    ...unexpected(scenario, outcome, setUpAttempts),
+    ...unexpected(scenario, { outcome, setUpAttempts, compensations }),
   ];
-  return { outcome, setUpAttempts, connected: disconnections.length === 0, problems };
+  return { outcome, setUpAttempts, compensations, connected: disconnections.length === 0, problems };
 }
 
-function outcomeOf(happened: readonly string[]): Verdict['outcome'] {
-  if (happened.includes('mail/order-confirmed')) return 'confirmed';
-  return happened.includes('mail/order-cancelled') ? 'compensated' : 'unfinished';
+function attemptsOf(spans: readonly SpanRecord[], job: string): number {
+  const attempts = spans.map(({ attributes }) =>
+    attributes[JOB_NAME] === job ? Number(attributes[JOB_ATTEMPT] ?? 0) : 0,
+  );
+  return Math.max(0, ...attempts);
 }
 
-/** Every effect once, and after a failure each undone once, the last first. */
-function ledgerProblems(outcome: Verdict['outcome'], happened: readonly string[]): string[] {
-  if (outcome === 'unfinished') return ['the order neither was confirmed nor was it compensated'];
-  const forward = FORWARD.filter((effect) => happened.includes(effect));
-  const expected =
-    outcome === 'confirmed'
-      ? [...FORWARD, 'workspace/set-up', 'mail/order-confirmed']
-      : [...forward, ...forward.toReversed().map((effect) => UNDONE_BY[effect]), 'mail/order-cancelled'];
-  if (expected.join() === happened.join()) return [];
-  return [`the partners' ledger shows ${happened.join(', ')}; expected ${expected.join(', ')}`];
+/** In the order in which they were undone. */
+function undoneSteps(order: OrderView | undefined): string[] {
+  const undone = order?.steps.filter(({ compensation }) => compensation.status === 'undone') ?? [];
+  return undone
+    .toSorted((one, other) =>
+      (one.compensation.endedAt ?? '') < (other.compensation.endedAt ?? '') ? -1 : 1,
+    )
+    .map(({ name }) => name);
 }
 
-function unexpected({ expected }: Scenario, outcome: Verdict['outcome'], setUpAttempts: number): string[] {
+const CONFIRMED = [
+  'account/verify',
+  'card/redeem',
+  'payment/capture',
+  'payment/register-card',
+  'registrar/acquire',
+  'workspace/set-up',
+  'mail/send',
+];
+/** What may stand although the order was compensated: it was never to be undone. */
+const STAYS = new Set(['account/verify', 'payment/register-card', 'registrar/acquire']);
+
+/** Every effect once; of an order that was compensated none stands that can be undone. */
+function ledgerProblems(outcome: Verdict['outcome'], effects: readonly LedgerRow[]): string[] {
+  const { doubles, standing } = judgeLedger(effects);
+  if (outcome === 'confirmed') {
+    const missing = CONFIRMED.filter((effect) => !standing.includes(effect));
+    return [...doubles, ...missing.map((effect) => `the partners' ledger does not show ${effect}`)];
+  }
+  if (outcome !== 'compensated') return [...doubles, `the order is ${outcome}, which is no end`];
+  const left = standing.filter((effect) => !STAYS.has(effect));
+  return [...doubles, ...left.map((effect) => `${effect} was not undone`)];
+}
+
+function unexpected(
+  { expected }: Scenario,
+  { outcome, setUpAttempts, compensations }: Pick<Verdict, 'outcome' | 'setUpAttempts' | 'compensations'>,
+): string[] {
   if (!expected) return [];
   const problems: string[] = [];
   if (outcome !== expected.outcome) problems.push(`it ended ${outcome}; expected ${expected.outcome}`);
-  if (setUpAttempts !== expected.setUpAttempts) {
+  if (expected.setUpAttempts !== undefined && setUpAttempts !== expected.setUpAttempts)
     problems.push(`the set-up took ${setUpAttempts} attempts; expected ${expected.setUpAttempts}`);
-  }
+  const wanted = expected.compensations ?? [];
+  if (compensations.join() !== wanted.join())
+    problems.push(`undone were ${compensations.join(', ') || 'no steps'}; expected ${wanted.join(', ')}`);
   return problems;
 }

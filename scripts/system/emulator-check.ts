@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
-import { ThroughlineError } from '../shared/index.ts';
+import { ThroughlineError } from '../../shared/index.ts';
 
 /** `PUBSUB_EMULATOR_HOST` names a place where nothing answers. */
 export class EmulatorUnreachableError extends ThroughlineError {
