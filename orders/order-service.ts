@@ -111,7 +111,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
     await close(server);
     await Promise.all([engine.stop(), results.stop()]);
     await relay?.stop();
-    await metrics.stop();
+    metrics.stop();
   };
   return { url: `http://127.0.0.1:${port}`, stop: () => (stopped ??= stop()) };
 }

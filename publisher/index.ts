@@ -8,6 +8,7 @@ export {
   type OutboxRow,
   outboxRow,
 } from './outbox.ts';
+export { observeOutbox } from './outbox-metrics.ts';
 export { finishJob, type OutboxDepth, outboxDepth } from './outbox-rows.ts';
 export {
   type BulkItem,

@@ -6,20 +6,57 @@ export interface LedgerRow {
   readonly idempotencyKey: string;
   /** The partner's own number for it. */
   readonly reference: string;
+  /** RFC 3339. */
+  readonly at: string;
+  /** What it was done to: a domain, a template, an amount. */
+  readonly subject: string;
+  /** Of an undo: the reference of the effect that it undid. */
+  readonly undoes?: string;
 }
 
-/** Effects in the order in which they happened; a known idempotency key yields the first effect's row again. */
-export function createLedger() {
+/** A call as it came, whatever became of it. */
+export interface CallRow {
+  readonly partner: string;
+  readonly effect: string;
+  readonly orderKey: string;
+  readonly idempotencyKey: string;
+  readonly at: string;
+}
+
+export interface Ledger {
+  /** Of a key that is known: the first effect's row. */
+  find(partner: string, effect: string, idempotencyKey: string): LedgerRow | undefined;
+  record(effect: Omit<LedgerRow, 'reference' | 'at'>): LedgerRow;
+  isUndone(reference: string): boolean;
+  /** In the order in which they happened. */
+  rows(orderKey?: string): LedgerRow[];
+  called(call: Omit<CallRow, 'at'>): void;
+  calls(orderKey?: string): CallRow[];
+}
+
+/** What really happened at the partners: the judge of "exactly once". */
+export function createLedger(): Ledger {
   const byKey = new Map<string, LedgerRow>();
+  const undone = new Set<string>();
+  const calls: CallRow[] = [];
+  const keyOf = (partner: string, effect: string, key: string) => `${partner}\n${effect}\n${key}`;
+  const ofOrder = <Row extends { orderKey: string }>(rows: Iterable<Row>, orderKey: string | undefined) =>
+    [...rows].filter((row) => orderKey === undefined || row.orderKey === orderKey);
   return {
-    record(effect: Omit<LedgerRow, 'reference'>): LedgerRow {
-      const key = `${effect.partner}\n${effect.effect}\n${effect.idempotencyKey}`;
-      const known = byKey.get(key);
-      if (known) return known;
-      const row = { ...effect, reference: `${effect.partner}-${byKey.size + 1}` };
-      byKey.set(key, row);
+    find: (partner, effect, key) => byKey.get(keyOf(partner, effect, key)),
+    record(effect) {
+      const row = {
+        ...effect,
+        reference: `${effect.partner}-${byKey.size + 1}`,
+        at: new Date().toISOString(),
+      };
+      byKey.set(keyOf(effect.partner, effect.effect, effect.idempotencyKey), row);
+      if (effect.undoes !== undefined) undone.add(effect.undoes);
       return row;
     },
-    of: (orderKey: string): LedgerRow[] => [...byKey.values()].filter((row) => row.orderKey === orderKey),
+    isUndone: (reference) => undone.has(reference),
+    rows: (orderKey) => ofOrder(byKey.values(), orderKey),
+    called: (call) => void calls.push({ ...call, at: new Date().toISOString() }),
+    calls: (orderKey) => ofOrder(calls, orderKey),
   };
 }

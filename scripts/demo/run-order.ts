@@ -19,7 +19,9 @@ export async function runOrder(
   const client = createOrderClient(orderService.ready.url);
   const killing = scenario.killsWorker ? killWorkerDuringSetUp(system, orderKey) : undefined;
   const signal = AbortSignal.timeout(timeoutMs);
-  const order = await Promise.race([follow(client, scenario, signal), orderService.died]).catch(() => undefined);
+  const order = await Promise.race([follow(client, scenario, signal), orderService.died]).catch(
+    () => undefined,
+  );
   await killing;
   const awaited = store.waitFor((all) => complete(all.byOrder(orderKey), orderKey), { timeoutMs });
   const spans = await awaited.catch(() => store.byOrder(orderKey));
@@ -59,6 +61,11 @@ async function killWorkerDuringSetUp(system: RunningSystem, orderKey: string): P
   await system.startWorker('order-worker');
 }
 
-function withTimes({ times, ...fault }: FaultSpec) {
-  return { ...fault, ...(times !== 'always' && { times }) };
+function withTimes({ times, status, latencyMs, ...fault }: FaultSpec) {
+  return {
+    ...fault,
+    ...(times !== 'always' && { times }),
+    ...(status !== undefined && { status }),
+    ...(latencyMs !== undefined && { latencyMs }),
+  };
 }

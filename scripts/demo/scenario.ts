@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { orderKeySchema, type OrderRequest, orderSchema } from '../../orders/order.ts';
+import { type OrderRequest, orderKeySchema, orderSchema } from '../../orders/order.ts';
 
 /** An order to place, what will happen to it, and how it shall end if that is known. */
 export interface Scenario {

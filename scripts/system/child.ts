@@ -31,7 +31,10 @@ const KEPT_OUTPUT_CHARS = 4_000;
 /** Resolves once the process says that it is ready. Errors: what it printed, when it does not get there. */
 export async function startChild<Ready = object>(options: ChildOptions): Promise<Child<Ready>> {
   const path = fileURLToPath(new URL(`../../${options.main}`, import.meta.url));
-  const child = spawn(process.execPath, [path], { env: options.env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  const child = spawn(process.execPath, [path], {
+    env: options.env,
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
   const output = followOutput(child, options.onLog);
   let isWanted = true;
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));

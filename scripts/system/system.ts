@@ -66,17 +66,16 @@ async function assemble(options: SystemOptions, stops: Stops): Promise<Omit<Runn
   const [emulator, postgres, partners] = await Promise.all([
     startPubSub(options, stops),
     startPostgres(options, stops),
-    stops.child(startChild<{ url: string }>({
-      main: 'scripts/partners-main.ts',
-      env: { ...baseEnvironment(config, receiver), OTEL_SERVICE_NAME: 'partners', PORT: '0' },
-      onLog: options.onLog,
-    })),
+    stops.child(
+      startChild<{ url: string }>({
+        main: 'scripts/partners-main.ts',
+        env: { ...baseEnvironment(config, receiver), OTEL_SERVICE_NAME: 'partners', PORT: '0' },
+        onLog: options.onLog,
+      }),
+    ),
   ]);
   const projectId = config.projectId ?? 'throughline-local';
-  await Promise.all([
-    prepareTopics(projectId, emulator.host),
-    prepareTables(postgres.url),
-  ]);
+  await Promise.all([prepareTopics(projectId, emulator.host), prepareTables(postgres.url)]);
   const env = {
     ...baseEnvironment(config, receiver),
     GOOGLE_CLOUD_PROJECT: projectId,
@@ -88,7 +87,11 @@ async function assemble(options: SystemOptions, stops: Stops): Promise<Omit<Runn
   };
   const startWorker = (name = 'order-worker') =>
     stops.child(
-      startChild({ main: 'orders/worker-main.ts', env: { ...env, OTEL_SERVICE_NAME: name }, onLog: options.onLog }),
+      startChild({
+        main: 'orders/worker-main.ts',
+        env: { ...env, OTEL_SERVICE_NAME: name },
+        onLog: options.onLog,
+      }),
     );
   const [orderService, worker] = await Promise.all([
     stops.child(
@@ -118,7 +121,10 @@ function startReceiver({ config, onNotice }: SystemOptions, store: SpanStore): P
   });
 }
 
-async function startPubSub({ config, emulator: wanted }: SystemOptions, stops: Stops): Promise<RunningSystem['emulator']> {
+async function startPubSub(
+  { config, emulator: wanted }: SystemOptions,
+  stops: Stops,
+): Promise<RunningSystem['emulator']> {
   if (wanted === undefined && config.pubsubEmulatorHost) {
     await checkEmulator(config.pubsubEmulatorHost);
     return { kind: 'yours', host: config.pubsubEmulatorHost };
@@ -129,7 +135,10 @@ async function startPubSub({ config, emulator: wanted }: SystemOptions, stops: S
   return { kind, host: emulator.host };
 }
 
-async function startPostgres({ config, dataDir }: SystemOptions, stops: Stops): Promise<RunningSystem['postgres']> {
+async function startPostgres(
+  { config, dataDir }: SystemOptions,
+  stops: Stops,
+): Promise<RunningSystem['postgres']> {
   if (config.databaseUrl !== undefined) return { kind: 'yours', url: config.databaseUrl };
   const server = await startEmbeddedPostgres(dataDir === undefined ? {} : { dataDir });
   stops.add(server.close);

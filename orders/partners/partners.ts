@@ -1,0 +1,29 @@
+import { type AccountPartner, createAccountPartner } from './account.ts';
+import { type CardPartner, createCardPartner } from './card.ts';
+import { createMailPartner, type MailPartner } from './mail.ts';
+import { createPartnerClient, type PartnerClientOptions } from './partner-client.ts';
+import { createPaymentPartner, type PaymentPartner } from './payment.ts';
+import { createRegistrarPartner, type RegistrarPartner } from './registrar.ts';
+import { createWorkspacePartner, type WorkspacePartner } from './workspace.ts';
+
+/** Whom an order has to do with. Errors of every call: see partner-client.ts. */
+export interface Partners {
+  readonly account: AccountPartner;
+  readonly card: CardPartner;
+  readonly payment: PaymentPartner;
+  readonly registrar: RegistrarPartner;
+  readonly workspace: WorkspacePartner;
+  readonly mail: MailPartner;
+}
+
+/** Each partner has a circuit breaker of its own: one that is down does not keep the others from being asked. */
+export function createPartners(options: PartnerClientOptions): Partners {
+  return {
+    account: createAccountPartner(createPartnerClient('account', options)),
+    card: createCardPartner(createPartnerClient('card', options)),
+    payment: createPaymentPartner(createPartnerClient('payment', options)),
+    registrar: createRegistrarPartner(createPartnerClient('registrar', options)),
+    workspace: createWorkspacePartner(createPartnerClient('workspace', options)),
+    mail: createMailPartner(createPartnerClient('mail', options)),
+  };
+}

@@ -1,0 +1,26 @@
+import { metrics } from '@opentelemetry/api';
+import type { Database } from '../shared/storage/database.ts';
+import { type OutboxDepth, outboxDepth } from './outbox-rows.ts';
+
+/**
+ * Publishes gauges of the outbox: `throughline.outbox.unsent` and `throughline.outbox.unfinished` (jobs), and
+ * `throughline.outbox.oldest_unsent_age` (s). Read from PostgreSQL at each collection, so that a restart forgets nothing.
+ *
+ * While the database is away nothing is reported: an absent series says so, a stale number would not.
+ */
+export function observeOutbox(database: Database): { stop(): void } {
+  const meter = metrics.getMeter('throughline');
+  const unsent = meter.createObservableGauge('throughline.outbox.unsent', { unit: '{job}' });
+  const unfinished = meter.createObservableGauge('throughline.outbox.unfinished', { unit: '{job}' });
+  const age = meter.createObservableGauge('throughline.outbox.oldest_unsent_age', { unit: 's' });
+  const gauges = [unsent, unfinished, age];
+  const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = async (result) => {
+    const depth: OutboxDepth | undefined = await outboxDepth(database).catch(() => undefined);
+    if (!depth) return;
+    result.observe(unsent, depth.unsent);
+    result.observe(unfinished, depth.unfinished);
+    result.observe(age, depth.oldestUnsentSeconds);
+  };
+  meter.addBatchObservableCallback(observe, gauges);
+  return { stop: () => meter.removeBatchObservableCallback(observe, gauges) };
+}

@@ -1,0 +1,16 @@
+import { startPartnersSandbox } from '../emulator/partners/sandbox.ts';
+import { onShutdown, readConfig, startTelemetry } from '../shared/index.ts';
+
+/** The partners' sandbox as a process of its own. */
+const config = readConfig();
+const telemetry = startTelemetry({
+  serviceName: config.serviceName ?? 'partners',
+  otlpEndpoint: config.otlpEndpoint,
+  batch: { scheduledDelayMs: config.spanDelayMs },
+});
+const sandbox = await startPartnersSandbox({ port: config.port });
+onShutdown(async () => {
+  await sandbox.close();
+  await telemetry.shutdown();
+});
+process.send?.({ url: sandbox.url });
