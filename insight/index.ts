@@ -1,4 +1,5 @@
 export { connectedComponents } from './components.ts';
+export { condense } from './condense.ts';
 export {
   assertConnected,
   type ConnectionOptions,

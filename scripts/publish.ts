@@ -22,9 +22,10 @@ program
   .description('run the whole system and print each order as a tree of spans')
   .option(
     '--orders <file>',
-    'place the orders of this file, one JSON object a line, instead of the three of the demo',
+    'place the orders of this file, one JSON object a line, instead of the five of the demo',
   )
   .addOption(new Option('--emulator <kind>', 'Pub/Sub to use').choices(['embedded', 'gcloud']))
+  .option('--all-spans', 'show the spans of database statements, HTTP clients and Express too')
   .option('--json', 'print one JSON object instead of trees')
   .addOption(new Option('--timeout <seconds>', 'how long an order may take').default(15).argParser(seconds))
   .action(async (options) => {

@@ -3,7 +3,7 @@ import { type Config, ThroughlineError } from '../../shared/index.ts';
 import { type EmulatorKind, type RunningSystem, startSystem } from '../system/system.ts';
 import { type BadLine, parseOrderFile } from './order-file.ts';
 import { createProgress } from './progress.ts';
-import { createPaint, type OrderReport, renderReport, toJson } from './report.ts';
+import { createPaint, type OrderReport, type RenderOptions, renderReport, toJson } from './report.ts';
 import { runOrder } from './run-order.ts';
 import { demoScenarios, type Scenario } from './scenario.ts';
 
@@ -12,6 +12,8 @@ export interface DemoOptions {
   readonly orders?: string;
   readonly emulator?: EmulatorKind;
   readonly json?: boolean;
+  /** Show also the spans of database statements, HTTP clients and Express. */
+  readonly allSpans?: boolean;
   /** How long an order may take to its end, in seconds. */
   readonly timeout: number;
 }
@@ -44,6 +46,7 @@ export async function runDemo(options: DemoOptions, config: Config): Promise<num
   const { scenarios, badLines } = await chooseScenarios(options);
   const progress = createProgress();
   const color = Boolean(process.stdout.isTTY) && !config.noColor;
+  const width = process.stdout.columns ?? DEFAULT_WIDTH;
   for (const { line, reason } of badLines) progress.notice(`${options.orders}:${line}: ${reason}`);
   if (scenarios.length === 0) throw new OrderFileError(`${options.orders}: no line holds an order`);
   progress.show('starting …');
@@ -63,7 +66,7 @@ export async function runDemo(options: DemoOptions, config: Config): Promise<num
     progress.clear();
     const ok = reports.every(({ verdict }) => verdict.problems.length === 0) && badLines.length === 0;
     if (options.json) console.log(toJson(reports, { ok, badLines }));
-    else printReports(reports, badLines, color);
+    else printReports(reports, badLines, { color, width, allSpans: options.allSpans ?? false });
     return ok ? 0 : 1;
   } finally {
     await system.stop();
@@ -100,7 +103,10 @@ async function runAll(
   show: (text: string) => void,
 ): Promise<OrderReport[]> {
   const reports: OrderReport[] = [];
-  const queue = [...scenarios.entries()];
+  const all = [...scenarios.entries()];
+  // A worker is killed when nobody else's job is in its hands.
+  const violent = all.filter(([, { killsWorker }]) => killsWorker);
+  const queue = all.filter(([, { killsWorker }]) => !killsWorker);
   let finished = 0;
   const showProgress = () => show(`${finished} of ${scenarios.length} orders have come to their end …`);
   const runNext = async (): Promise<void> => {
@@ -113,12 +119,18 @@ async function runAll(
   };
   showProgress();
   await Promise.all(Array.from({ length: CONCURRENT_ORDERS }, runNext));
+  queue.push(...violent);
+  await runNext();
   return reports;
 }
 
-function printReports(reports: readonly OrderReport[], badLines: readonly BadLine[], color: boolean): void {
-  const width = process.stdout.columns ?? DEFAULT_WIDTH;
-  for (const report of reports) console.log(renderReport(report, color, width));
+function printReports(
+  reports: readonly OrderReport[],
+  badLines: readonly BadLine[],
+  options: RenderOptions,
+): void {
+  const { color } = options;
+  for (const report of reports) console.log(renderReport(report, options));
   const right = reports.filter(({ verdict }) => verdict.problems.length === 0).length;
   const bad = badLines.length > 0 ? `; ${badLines.length} bad line(s) were left out` : '';
   const sentence = `${right} of ${reports.length} orders are connected and ended as they should${bad}.`;

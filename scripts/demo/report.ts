@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { renderTree, type SpanRecord } from '../../insight/index.ts';
+import { condense, renderTree, type SpanRecord } from '../../insight/index.ts';
 import type { Scenario } from './scenario.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -16,19 +16,24 @@ export function createPaint(color: boolean): (style: Style, text: string) => str
   return (style, text) => (color ? styleText(style, text, { validateStream: false }) : text);
 }
 
-export function renderReport(
-  { scenario, verdict, spans }: OrderReport,
-  color: boolean,
-  width: number,
-): string {
+export interface RenderOptions {
+  readonly color: boolean;
+  readonly width: number;
+  /** Also the spans of database statements, HTTP clients and Express. */
+  readonly allSpans: boolean;
+}
+
+export function renderReport({ scenario, verdict, spans }: OrderReport, options: RenderOptions): string {
+  const { color, width, allSpans } = options;
   const paint = createPaint(color);
+  const shown = allSpans ? spans : condense(spans);
   const headline = `${scenario.order.orderKey}  ${scenario.title}`;
   const { problems } = verdict;
   const result = problems.length === 0 ? paint('green', '✓') : paint('red', '✗');
   return [
     paint('bold', headline),
-    renderTree(spans, { color, width }),
-    `${result} ${verdict.outcome} · ${connection(verdict, spans)}`,
+    renderTree(shown, { color, width }),
+    `${result} ${verdict.outcome} · ${connection(verdict, spans)}${omission(spans.length - shown.length)}`,
     ...problems.map((problem) => paint('red', `  ${problem}`)),
     '',
   ].join('\n');
@@ -40,6 +45,10 @@ function connection({ connected }: Verdict, spans: readonly SpanRecord[]): strin
   const size = `${plural(spans.length, 'span')} of ${plural(services.size, 'service')}`;
   const name = traces.size === 1 ? `trace ${[...traces][0]}` : plural(traces.size, 'trace');
   return connected ? `connected: ${size} in ${name}` : `NOT connected: ${size} in ${name}`;
+}
+
+function omission(count: number): string {
+  return count > 0 ? ` (${count} of statements and requests not shown)` : '';
 }
 
 function plural(count: number, noun: string): string {

@@ -29,7 +29,17 @@ export function isComplete(spans: readonly SpanRecord[], orderKey: string): bool
     ({ attributes }) => attributes[JOB_NAME] === sendNotification.name && attributes[JOB_OUTCOME] === 'done',
   );
   if (!told || (told.attributes[SAGA_OUTCOME] === 'confirmed' && !isMailed)) return false;
+  if (
+    spans.some(
+      (span) => isAnsweredRequest(span) && !spans.some((child) => child.parentSpanId === span.spanId),
+    )
+  )
+    return false; // the partner's process has not told its side yet
   return findDisconnections(spans, orderKey).length === 0;
+}
+
+function isAnsweredRequest({ kind, name, attributes, status }: SpanRecord): boolean {
+  return kind === 'CLIENT' && name === attributes['http.request.method'] && status.code !== 'ERROR';
 }
 
 export function judge(scenario: Scenario, { order, effects, spans }: Evidence): Verdict {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { context, ROOT_CONTEXT } from '@opentelemetry/api';
 import { type Kysely, Kysely as KyselyOf, PostgresDialect } from 'kysely';
 import pg, { type PoolClient, type QueryConfig, type QueryResult, type QueryResultRow } from 'pg';
 import type { Logger } from '../log.ts';
@@ -63,7 +64,8 @@ export function openDatabase(options: DatabaseOptions): Database {
   // An idle connection that the server closed: the pool replaces it when one is needed.
   pool.on('error', (error) => lost(logger, error));
   const notifier = createNotifier(
-    (channel) => pool.query('SELECT pg_notify($1, $2)', [channel, '']),
+    // Shared by everybody who notifies meanwhile, so nobody's span is active.
+    (channel) => context.with(ROOT_CONTEXT, () => pool.query('SELECT pg_notify($1, $2)', [channel, ''])),
     (error) => lost(logger, error),
   );
   const stops = new Set<() => Promise<void>>();

@@ -43,12 +43,13 @@ test('what has ended is held back until its local root has ended, and goes befor
 });
 
 test('a span that outlives its root goes at once when it ends', () => {
-  const { start, forwarded } = createTrace();
+  const { start, forwarded, inherited } = createTrace();
   const root = start('root');
   const late = start('late', 'root');
   root.end();
   late.end();
   expect(forwarded).toEqual(['root', 'late']);
+  expect(inherited).toEqual(['late of root']);
 });
 
 test('two pieces of work do not hold each other back', () => {

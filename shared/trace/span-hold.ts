@@ -22,6 +22,8 @@ interface Work<Span> {
   readonly rootId: string;
   held: Span[];
   isOpen: boolean;
+  /** Once it has ended. */
+  root?: Span;
 }
 
 /** A piece of work with more spans than this is not held any longer. */
@@ -40,12 +42,13 @@ export function createSpanHold<Span extends EndedSpan>({
   inherit = () => {},
 }: SpanHoldOptions<Span>): SpanHold<Span> {
   const live = new Map<string, Work<Span>>();
-  const close = (work: Work<Span>, root?: Span) => {
+  const pass = ({ root }: Work<Span>, span: Span) => {
+    if (root && root !== span) inherit(root, span); // H3
+    forward(span);
+  };
+  const close = (work: Work<Span>) => {
     work.isOpen = false;
-    for (const span of work.held) {
-      if (root) inherit(root, span); // H3
-      forward(span);
-    }
+    for (const span of work.held) pass(work, span);
     work.held = [];
   };
   return {
@@ -58,13 +61,17 @@ export function createSpanHold<Span extends EndedSpan>({
       const { spanId } = span.spanContext();
       const work = live.get(spanId);
       live.delete(spanId);
-      if (work?.isOpen && work.rootId !== spanId) {
+      if (!work) return forward(span);
+      if (work.isOpen && work.rootId !== spanId) {
         work.held.push(span);
         if (work.held.length > MAX_HELD) close(work);
         return;
       }
-      if (work?.isOpen) close(work, span); // H2
-      forward(span);
+      if (work.isOpen) {
+        work.root = span;
+        close(work); // H2
+      }
+      pass(work, span);
     },
     release({ spanId }) {
       const work = live.get(spanId);
