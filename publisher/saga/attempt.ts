@@ -4,7 +4,7 @@ import { withTimeLimit } from '../../shared/time-limit.ts';
 import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
 import type { ActiveSaga } from './active-saga.ts';
 import type { CompensationContext, StepContext } from './define.ts';
-import { StepTimeoutError } from './errors.ts';
+import { EngineStoppingError, ProcessLostError, ResultNotJsonError, StepTimeoutError } from './errors.ts';
 import type { StoredError } from './event.ts';
 import { type AttemptFacts, type LiveAttempt, startAttempt } from './saga-spans.ts';
 
@@ -30,7 +30,9 @@ export async function runAttempt<T>(
     );
     return { ok: true, live, value };
   } catch (error) {
-    return { ok: false, live, error };
+    // However the work words it: what we cut short is no failure of the step's.
+    const { reason } = controller.signal;
+    return { ok: false, live, error: reason instanceof EngineStoppingError ? reason : error };
   } finally {
     saga.controller = undefined;
   }
@@ -86,7 +88,15 @@ function resultsOf({ state }: ActiveSaga): Record<string, unknown> {
 const MAX_MESSAGE_CHARS = 500;
 
 export function storedError(error: unknown): StoredError {
-  return { type: errorType(error), message: errorMessage(error).slice(0, MAX_MESSAGE_CHARS) };
+  return {
+    type: storableText(errorType(error)),
+    message: storableText(errorMessage(error).slice(0, MAX_MESSAGE_CHARS)),
+  };
+}
+
+/** PostgreSQL's text holds neither NUL nor half of a surrogate pair, which a cut may leave. */
+export function storableText(text: string): string {
+  return text.replaceAll('\0', '').toWellFormed();
 }
 
 /** When the attempt after this one is due, in ms since the epoch; undefined: none can help, or none is left. */
@@ -95,7 +105,9 @@ export function retryAtMs(
   attempts: number,
   policy: { readonly retry: RetryPolicy; readonly isFinal: ((error: unknown) => boolean) | undefined },
 ): number | undefined {
-  if (attempts >= policy.retry.maxAttempts || (policy.isFinal ?? saysFinal)(error)) return undefined;
+  const isFinal = error instanceof ProcessLostError || error instanceof ResultNotJsonError;
+  if (isFinal || attempts >= policy.retry.maxAttempts || (policy.isFinal ?? saysFinal)(error))
+    return undefined;
   const { retryAfterMs } = (error ?? {}) as { retryAfterMs?: unknown };
   const wished = typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? retryAfterMs : undefined;
   return Date.now() + Math.min(wished ?? backoffMs(attempts, policy.retry), MAX_BACKOFF_MS);
@@ -110,8 +122,19 @@ export function mayHaveHappened(error: unknown): boolean {
   return (error as { effect?: unknown } | undefined)?.effect !== 'none';
 }
 
-/** As it will be read from the journal, so that a step sees the same whether or not its process was restarted. */
+/**
+ * As it will be read from the journal, so that a step sees the same whether or not its process was restarted.
+ *
+ * Shape: big integers become strings, what JSON has no word for becomes undefined or null.
+ * Errors: ResultNotJsonError, for instance of a circle.
+ */
 export function asJson(value: unknown): unknown {
-  if (value === null || typeof value !== 'object') return typeof value === 'bigint' ? String(value) : value;
-  return JSON.parse(JSON.stringify(value));
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? String(part) : part));
+  } catch (cause) {
+    throw new ResultNotJsonError(cause);
+  }
+  return text === undefined ? undefined : JSON.parse(text);
 }

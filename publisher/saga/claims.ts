@@ -84,6 +84,14 @@ export function createClaims(database: Database, sagas: readonly Saga[], runner:
       );
       return rowCount ?? 0;
     },
+    /** Sagas that are this runner's by the database. */
+    mine: async () => {
+      const { rows: found } = await database.query<{ id: string }>(
+        'SELECT id FROM throughline.saga WHERE owner = $1::uuid AND ended_at IS NULL',
+        [runner()],
+      );
+      return found.map(({ id }) => id);
+    },
     /** Removes runners that are dead for long and own nothing. */
     forgetRunners: () =>
       database.query(`

@@ -7,7 +7,7 @@ import type { ActiveSaga } from './active-saga.ts';
 import { arrived, leftovers } from './awaited.ts';
 import { type CarriedOut, type CarryOutDependencies, carryOut, type Work } from './carry-out.ts';
 import { type Extras, propose } from './checkpoint.ts';
-import { SagaLostError } from './errors.ts';
+import { EngineStoppingError, SagaLostError } from './errors.ts';
 import type { SagaEvent } from './event.ts';
 import type { Journal } from './journal.ts';
 import { nextCommand } from './machine.ts';
@@ -21,6 +21,10 @@ export interface DriverOptions {
   /** The runner that this process is now. */
   readonly runner: () => string;
   readonly isStopping: () => boolean;
+  /** Whether this process may still act for its sagas. */
+  readonly isAlive: () => boolean;
+  /** Gives a saga up, to be taken over like a dead process's. */
+  readonly disown: (sagaId: string) => Promise<void>;
   /** Resolves after `ms`, or sooner when the engine stops. */
   readonly pause: (ms: number) => Promise<void>;
 }
@@ -29,7 +33,9 @@ export interface DriverOptions {
  * Takes one saga forward, a command at a time, until it ends, waits, is stuck, or another process has it.
  *
  * R1. A command is carried out only after everything before it is stored (machine.ts: M1).
- * R2. Once a checkpoint was refused, nothing more is done for the saga here: another process has it.
+ * R2. Once a checkpoint was refused, or the lease has run out, nothing more is done for the saga here: another process
+ *     has it. Should that one have given it up as well, as its checkpoints were refused in turn, whoever is written down
+ *     as its owner lets go of it.
  */
 export async function drive(saga: ActiveSaga, options: DriverOptions): Promise<void> {
   const dependencies: CarryOutDependencies = {
@@ -67,6 +73,10 @@ async function driveOnce(
     return release(saga, options, command);
   }
   await waitUntil(command.notBeforeMs, options);
+  if (!options.isAlive()) {
+    saga.standing = 'lost'; // R2
+    return;
+  }
   if (options.isStopping()) return release(saga, options, command);
   const done = await carryOut(saga, command as Work, dependencies);
   await settle(saga, options, done);
@@ -98,9 +108,23 @@ async function settle(saga: ActiveSaga, options: DriverOptions, done: CarriedOut
 }
 
 /** The connection went away in the commit: the journal knows how it ended (journal.ts: J3). */
-async function wasCommitted(saga: ActiveSaga, { journal }: DriverOptions, error: unknown): Promise<boolean> {
+async function wasCommitted(saga: ActiveSaga, options: DriverOptions, error: unknown): Promise<boolean> {
   if (!(error instanceof DatabaseUnavailableError)) return false;
-  return journal.wrote(saga.id, saga.seq + 1);
+  return throughOutage(options, () => options.journal.wrote(saga.id, saga.seq + 1));
+}
+
+const OUTAGE_PAUSE_MS = 100;
+
+/** Tries until the database answers. Errors: DatabaseUnavailableError once the lease has run out; what else `work` throws. */
+async function throughOutage<T>({ isAlive, pause }: DriverOptions, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailableError) || !isAlive()) throw error;
+      await pause(OUTAGE_PAUSE_MS);
+    }
+  }
 }
 
 async function settleFailure(
@@ -109,7 +133,7 @@ async function settleFailure(
   done: Extract<CarriedOut, { kind: 'failed' }>,
 ): Promise<void> {
   const event = done.event();
-  if (!options.isStopping() || !isAbort(done.error)) return checkpoint(saga, options, [event]);
+  if (!(done.error instanceof EngineStoppingError)) return checkpoint(saga, options, [event]);
   // Cut short by us: no failure of the step's.
   const interrupted = {
     kind: 'interrupted',
@@ -118,10 +142,6 @@ async function settleFailure(
     atMs: Date.now(),
   } as const;
   return checkpoint(saga, options, [interrupted]);
-}
-
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'AbortError' || errorType(error) === 'ENGINE_STOPPING');
 }
 
 /** Stores what happened, and with it what the saga's row says. */
@@ -136,6 +156,7 @@ export async function checkpoint(
   if (!isStored) {
     saga.standing = 'lost'; // R2
     options.logger?.warn({ sagaId: saga.id }, 'another process has this saga');
+    await throughOutage(options, () => options.disown(saga.id));
     return;
   }
   proposal.accept();
@@ -161,22 +182,29 @@ function report(saga: ActiveSaga, { logger }: DriverOptions): void {
 /** Gives the saga up without an event: nothing came for it, or this process stops. */
 async function release(
   saga: ActiveSaga,
-  { database, runner }: DriverOptions,
+  options: DriverOptions,
   command: ReturnType<typeof nextCommand>,
 ): Promise<void> {
   saga.standing = 'released';
   const wakeMs = command.kind === 'await' ? command.waiting.deadlineMs : Date.now();
   const isOver = command.kind === 'end' || command.kind === 'rest';
-  await database.query({
-    name: 'throughline-saga-release',
-    text: `
-      WITH released AS (
-        UPDATE throughline.saga SET owner = NULL, wake_at = to_timestamp($3::float8 / 1000.0) WHERE id = $1 AND owner = $2::uuid
-      )
-      UPDATE throughline.saga_signal SET taken_at = now() WHERE saga_id = $1 AND name = ANY($4::text[]) AND taken_at IS NULL`,
-    values: [saga.id, runner(), isOver ? null : wakeMs, leftovers(saga)],
-  });
+  // Only after a look at them can signals be left over.
+  const taken = isOver || command.kind === 'await' ? leftovers(saga) : [];
+  const values = [saga.id, options.runner(), isOver ? null : wakeMs, taken, command.kind === 'end'];
+  await throughOutage(options, () =>
+    options.database.query({ name: 'throughline-saga-release', text: RELEASE, values }),
+  );
 }
+
+/** What has a time to wake by now got a signal since it was claimed. What has ended ended when its last event was stored. */
+const RELEASE = `
+  WITH released AS (
+    UPDATE throughline.saga SET owner = NULL, wake_at = least(wake_at, to_timestamp($3::float8 / 1000.0)),
+      ended_at = CASE WHEN $5::boolean AND wake_at IS NULL THEN
+        coalesce(ended_at, (SELECT max(at) FROM throughline.saga_journal WHERE saga_id = $1)) ELSE ended_at END
+    WHERE id = $1 AND owner = $2::uuid
+  )
+  UPDATE throughline.saga_signal SET taken_at = now() WHERE saga_id = $1 AND name = ANY($4::text[]) AND taken_at IS NULL`;
 
 /** A saga that cannot be gone on with here, for a reason that is no failure of a step: it stays, and says why. */
 export async function park(

@@ -134,6 +134,8 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     logger,
     runner: runner.id,
     isStopping: () => isStopping,
+    isAlive: runner.isAlive,
+    disown: (sagaId) => runner.disown([sagaId]),
     pause: (ms) => pause(ms, waking),
   };
 
@@ -145,7 +147,9 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
         await before?.();
         await drive(saga, driver);
       } catch (error) {
-        if (!isStopping && saga.standing === 'mine') await park(saga, driver, error).catch(() => {});
+        // Without a lease the saga is another process's; it is no saga that cannot be gone on with.
+        if (!isStopping && saga.standing === 'mine' && runner.isAlive())
+          await park(saga, driver, error).catch(() => {});
       }
       if (active.get(saga.id) === saga) active.delete(saga.id);
       leaving.get(saga.id)?.resolve();
@@ -307,7 +311,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     if (active.size > 0) await pause(ABORT_GRACE_MS, waking);
     await journal.drained();
     await runner
-      .resign()
+      .resign([...active.keys()])
       .catch((error) =>
         logger?.warn({ err: error }, 'sagas could not be handed back; their lease will run out'),
       );

@@ -41,6 +41,16 @@ export class JobResultError extends ThroughlineError {
   readonly code = 'JOB_RESULT_INVALID';
 }
 
+/** A step happened, and what it returned cannot be stored. */
+export class ResultNotJsonError extends ThroughlineError {
+  override readonly name = 'ResultNotJsonError';
+  readonly code = 'RESULT_NOT_JSON';
+
+  constructor(cause: unknown) {
+    super('what the step returned cannot be written as JSON', { cause });
+  }
+}
+
 /** The process that ran an attempt died again and again. */
 export class ProcessLostError extends ThroughlineError {
   override readonly name = 'ProcessLostError';

@@ -1,3 +1,4 @@
+export type { CompensationProgress } from './compensation-progress.ts';
 export {
   type AttemptPolicy,
   type Compensation,
@@ -23,9 +24,24 @@ export {
   UnknownSagaError,
   UnknownSignalError,
 } from './errors.ts';
-export type { SagaEvent } from './event.ts';
+export type { OperatorAction, SagaEvent, StoredError } from './event.ts';
 export type { SagaOutcome } from './machine.ts';
-export type { SignalReceipt } from './signals.ts';
+export {
+  type OperateOptions,
+  type OperatorReceipt,
+  operateSaga,
+  type PendingAction,
+  pendingAction,
+  SagaActionPendingError,
+  SagaNotStuckError,
+} from './operate.ts';
+export {
+  describeProgress,
+  type SagaProgress,
+  type SignalAwaited,
+  type StepProgress,
+} from './progress.ts';
+export { linkToSaga, type SignalReceipt } from './signals.ts';
 export { skip } from './skip.ts';
 export { suspend } from './suspend.ts';
 export {

@@ -140,7 +140,7 @@ async function execute(
   const query = isPlain ? appendOnly(writer, appends) : everything(writer, checkpoints, appends);
   const { rows } = await client.query<{ saga_id: string }>(query);
   const stored = new Set(rows.map(({ saga_id }) => saga_id));
-  return checkpoints.map((one) => stored.has(idOf(one)));
+  return checkpoints.map((one) => stored.delete(idOf(one))); // of two of one saga the first is stored
 }
 
 function isAppendOnly({ start, update, jobs, taken, cancelled }: Checkpoint): boolean {
@@ -159,6 +159,8 @@ function appendOnly(writer: string, appends: readonly Append[]) {
 /**
  * J1. What hangs on an append is joined with what was appended: a refused append takes the rest with it (J2).
  *
+ * A saga with a time to wake although it is owned got a signal since it was claimed (signals.ts): it is looked at once
+ * more, before it counts as ended.
  * The keys come as arrays besides: without them a join with a table of many finished sagas may read all of it.
  */
 const EVERYTHING = `
@@ -173,7 +175,8 @@ const EVERYTHING = `
   ),
   updated AS (
     UPDATE throughline.saga s SET state = x.state, step = x.step, owner = x.owner, reason = x.reason,
-      wake_at = to_timestamp(x.wake_ms / 1000.0), ended_at = to_timestamp(x.ended_ms / 1000.0)
+      wake_at = least(s.wake_at, to_timestamp(x.wake_ms / 1000.0)),
+      ended_at = CASE WHEN s.wake_at IS NULL THEN to_timestamp(x.ended_ms / 1000.0) END
     FROM json_to_recordset($4::json) AS x (saga_id text, state text, step text, owner uuid, wake_ms double precision,
       ended_ms double precision, reason text)
     JOIN appended USING (saga_id) WHERE s.id = x.saga_id AND s.id = ANY($8::text[])

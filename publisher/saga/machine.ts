@@ -51,6 +51,8 @@ export interface UndoState {
   readonly retryAtMs?: number;
   readonly waiting?: Waiting;
   readonly error?: StoredError;
+  /** The step turned out to have happened after this attempt was dispatched: it has to be followed by another (M5). */
+  readonly isOutdated?: boolean;
 }
 
 /** For a signal (`suspended`, `signalled`) or for a worker (`dispatched`). */
@@ -166,6 +168,7 @@ function running(shape: SagaShape, state: SagaState, event: RunningEvent): SagaS
     throw refused(state, event);
   switch (event.kind) {
     case 'completed': {
+      if (!mayComplete(shape, state, step)) throw refused(state, event);
       const { waiting: _, retryAtMs: __, ...rest } = step;
       const completed = { ...rest, status: 'completed', mayHaveHappened: true, span: event.span } as const;
       const next = replace(state, { ...completed, result: event.result });
@@ -175,7 +178,7 @@ function running(shape: SagaShape, state: SagaState, event: RunningEvent): SagaS
     case 'failed':
       return failed(shape, state, step, event);
     case 'suspended':
-      if (step.status !== 'pending') throw refused(state, event);
+      if (step.status !== 'pending' || isJob(shape, state)) throw refused(state, event);
       return replace(state, {
         ...step,
         status: 'suspended',
@@ -198,7 +201,7 @@ function running(shape: SagaShape, state: SagaState, event: RunningEvent): SagaS
       });
     }
     case 'dispatched':
-      if (step.status !== 'pending') throw refused(state, event);
+      if (step.status !== 'pending' || !isJob(shape, state)) throw refused(state, event);
       return replace(state, {
         ...step,
         status: 'dispatched',
@@ -206,6 +209,15 @@ function running(shape: SagaShape, state: SagaState, event: RunningEvent): SagaS
         waiting: waitingFor(event),
       });
   }
+}
+
+function isJob(shape: SagaShape, { at }: SagaState): boolean {
+  return shape.steps[at]?.kind === 'job';
+}
+
+/** M4. A function's result is none while its signal is awaited, a job's none before it is dispatched. */
+function mayComplete(shape: SagaShape, state: SagaState, { status }: StepState): boolean {
+  return isJob(shape, state) ? status === 'dispatched' : status === 'pending' || status === 'signalled';
 }
 
 function failed(
@@ -217,6 +229,7 @@ function failed(
   const mayHaveHappened = step.mayHaveHappened || event.mayHaveHappened;
   const { retryAtMs: _, ...rest } = step;
   if (event.retryAtMs !== undefined) {
+    if (step.status === 'suspended' || step.status === 'dispatched') throw refused(state, event);
     // A suspended step keeps its signal: what is tried again is its resume.
     const again = { ...rest, attempt: step.attempt + 1, mayHaveHappened, span: event.span };
     return replace(state, { ...again, retryAtMs: event.retryAtMs });
@@ -249,13 +262,16 @@ function undoing(shape: SagaShape, state: SagaState, event: UndoingEvent): SagaS
   if (state.phase !== 'compensating' || step?.name !== event.step || step.undo.attempt !== event.attempt)
     // M4
     throw refused(state, event);
-  const { waiting: _, retryAtMs: __, ...undo } = step.undo;
+  const { waiting: _, retryAtMs: __, isOutdated, ...undo } = step.undo;
+  const isDispatched = step.undo.status === 'dispatched';
+  const isByJob = shape.steps[state.at]?.compensation === 'job';
   if (event.kind === 'undone') {
-    const next = replace(state, { ...step, undo: { ...undo, status: 'undone' } });
-    return compensateRest(shape, next);
+    if (isDispatched !== isByJob) throw refused(state, event);
+    const done = isOutdated ? undoAnew(undo.attempt + 1) : { ...undo, status: 'undone' as const };
+    return compensateRest(shape, replace(state, { ...step, undo: done }));
   }
   if (event.kind === 'dispatched') {
-    if (step.undo.status === 'dispatched') throw refused(state, event);
+    if (isDispatched || !isByJob) throw refused(state, event);
     return replace(state, { ...step, undo: { ...undo, status: 'dispatched', waiting: waitingFor(event) } });
   }
   const { error, retryAtMs } = event;
@@ -282,20 +298,25 @@ function completedLate(
   const step = state.steps[index];
   const isUndone = state.phase === 'compensating' || state.phase === 'compensated' || state.phase === 'stuck';
   if (!step || !isUndone || step.status !== 'failed') throw refused(state, event);
-  const undo =
-    step.undo.status === 'undone'
-      ? { status: 'none' as const, attempt: step.undo.attempt + 1, tries: 1 }
-      : step.undo;
   const next = replaceAt(state, index, {
     ...step,
     status: 'completed',
     mayHaveHappened: true,
     result: event.result,
-    undo,
+    undo: afterLateResult(step.undo),
   });
   if (state.phase === 'stuck') return next; // goes on from the top when an operator has dealt with it
   if (isUnderWay(state)) return next; // undoing() looks from the top when the compensation under way has ended
   return compensateRest(shape, { ...next, phase: 'compensating' });
+}
+
+function afterLateResult(undo: UndoState): UndoState {
+  if (undo.status === 'undone') return undoAnew(undo.attempt + 1);
+  return undo.status === 'dispatched' ? { ...undo, isOutdated: true } : undo;
+}
+
+function undoAnew(attempt: number): UndoState {
+  return { status: 'none', attempt, tries: 1 };
 }
 
 function isUnderWay(state: SagaState): boolean {
@@ -309,8 +330,8 @@ function operated(shape: SagaShape, state: SagaState, action: OperatorAction): S
   if (action === 'resolve') return { ...state, phase: 'resolved' };
   const { attempt } = step.undo;
   if (action === 'retry') {
-    const undo = { status: 'none', attempt: attempt + 1, tries: 1 } as const;
-    return { ...replace(state, { ...step, undo }), phase: 'compensating' };
+    const next = replace(state, { ...step, undo: undoAnew(attempt + 1) });
+    return compensateRest(shape, { ...next, phase: 'compensating' }); // a later step may have turned out to have happened
   }
   const skipped = replace(state, { ...step, undo: { ...step.undo, status: 'skipped' } });
   return compensateRest(shape, { ...skipped, phase: 'compensating' });

@@ -26,8 +26,13 @@ export interface Runner {
   readonly register: () => Promise<void>;
   /** Renews the lease when a third of it has passed. Errors: none. */
   readonly renew: () => Promise<void>;
-  /** Hands every saga back and ends the lease. */
-  readonly resign: () => Promise<void>;
+  /**
+   * Hands the sagas back and ends the lease. Those in `underWay` stay its own: what is under way for them may have its
+   * effect yet, so they are taken over like a dead process's.
+   */
+  readonly resign: (underWay: readonly string[]) => Promise<void>;
+  /** Gives up sagas in doubt, to be taken over like a dead process's, while this one lives on. */
+  readonly disown: (sagaIds: readonly string[]) => Promise<void>;
 }
 
 export function createRunner({ database, service, leaseMs, logger, onLost }: RunnerOptions): Runner {
@@ -67,11 +72,25 @@ export function createRunner({ database, service, leaseMs, logger, onLost }: Run
       });
       return renewing;
     },
-    resign: async () => {
+    resign: async (underWay) => {
+      // The runner stays for a while, dead: a saga whose beginning is not committed yet may still name it as its owner.
       await database.query(
-        `WITH released AS (UPDATE throughline.saga SET owner = NULL, wake_at = now() WHERE owner = $1 AND ended_at IS NULL)
-         DELETE FROM throughline.saga_runner WHERE id = $1`,
-        [id],
+        `WITH released AS (
+           UPDATE throughline.saga SET owner = NULL, wake_at = now()
+           WHERE owner = $1 AND ended_at IS NULL AND NOT id = ANY($2::text[])
+         )
+         UPDATE throughline.saga_runner SET lease_until = now() WHERE id = $1`,
+        [id, underWay],
+      );
+    },
+    disown: async (sagaIds) => {
+      await database.query(
+        `WITH dead AS (
+           INSERT INTO throughline.saga_runner (id, service, host, pid, lease_until)
+           VALUES ($3, $4, $5, $6, now()) RETURNING id
+         )
+         UPDATE throughline.saga s SET owner = dead.id FROM dead WHERE s.id = ANY($2::text[]) AND s.owner = $1`,
+        [id, sagaIds, randomUUID(), service, hostname(), process.pid],
       );
     },
   };

@@ -130,7 +130,7 @@ function attemptLinks(saga: ActiveSaga, { kind, step, attempt }: AttemptFacts): 
       linkTo(spanContextOf(state?.span), 'undoes'),
       linkTo(spanContextOf(failure && stateOf(saga, failure.step)?.span), 'failed-step'),
       linkTo(spanContextOf(previousUndo(saga, step, attempt)), 'previous-attempt'),
-      linkTo(spanContextOf(lastOperator(saga)), 'caused-by'),
+      linkTo(spanContextOf(operatorBefore(saga, step, attempt)), 'caused-by'),
     );
   }
   if (kind === 'resume') return links(linkTo(spanContextOf(state?.waiting?.signal?.carrier), 'caused-by'));
@@ -143,13 +143,23 @@ function stateOf(saga: ActiveSaga, step: string) {
 
 function previousUndo(saga: ActiveSaga, step: string, attempt: number): Carrier | undefined {
   if (attempt === 1) return undefined;
-  const failed = saga.history.findLast((event) => event.kind === 'undo-failed' && event.step === step);
+  const failed = saga.history.findLast(
+    (event) => event.kind === 'undo-failed' && event.step === step && event.attempt < attempt,
+  );
   return failed?.kind === 'undo-failed' ? failed.span : undefined;
 }
 
-/** Who told a stuck saga to go on. */
-function lastOperator(saga: ActiveSaga): Carrier | undefined {
-  const last = saga.history.at(-1);
+/** Who told a stuck saga to go on with this attempt, which may have been dispatched, or have ended, since. */
+function operatorBefore({ history }: ActiveSaga, step: string, attempt: number): Carrier | undefined {
+  const isOfAttempt = (event: SagaEvent) =>
+    (event.kind === 'undone' ||
+      event.kind === 'undo-failed' ||
+      (event.kind === 'dispatched' && event.undo)) &&
+    event.step === step &&
+    event.attempt === attempt;
+  const begun = history.findIndex(isOfAttempt);
+  const before = begun < 0 ? history : history.slice(0, begun);
+  const last = before.findLast(({ kind }) => kind !== 'interrupted' && kind !== 'completed-late');
   return last?.kind === 'operator' ? last.carrier : undefined;
 }
 

@@ -72,13 +72,25 @@ export interface StoredSignal {
   readonly payload: unknown;
 }
 
-/** Shape: false when a signal of that name is there already. */
+/**
+ * Stores a signal and has somebody look at the saga, whichever process is there to do it: the row says that it is due.
+ * A saga that has been undone is looked at again, because a worker's result may say that a step did happen (machine.ts: M5).
+ *
+ * Shape: false when a signal of that name is there already.
+ */
 export async function storeSignal(
   client: SqlClient,
   { sagaId, name, payload }: StoredSignal,
 ): Promise<boolean> {
   const { rowCount } = await client.query(
-    `INSERT INTO throughline.saga_signal (saga_id, name, payload, carrier) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+    `WITH stored AS (
+       INSERT INTO throughline.saga_signal (saga_id, name, payload, carrier) VALUES ($1, $2, $3, $4)
+       ON CONFLICT DO NOTHING RETURNING saga_id
+     ), woken AS (
+       UPDATE throughline.saga s SET wake_at = now(), ended_at = NULL FROM stored
+       WHERE s.id = stored.saga_id AND (s.ended_at IS NULL OR s.state = 'compensated')
+     )
+     SELECT saga_id FROM stored`,
     [sagaId, name, JSON.stringify(payload), JSON.stringify(captureCarrier())],
   );
   return rowCount === 1;

@@ -73,7 +73,7 @@ export interface SagaFilter {
   readonly limit?: number;
 }
 
-/** The newest first. */
+/** The newest first: ids are time-ordered unless the caller chose them. */
 export async function listSagas(database: SqlClient, filter: SagaFilter = {}): Promise<SagaSummary[]> {
   const { rows } = await database.query<Row>(
     `SELECT ${COLUMNS} FROM throughline.saga

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const run = promisify(execFile);
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
-const PARTS = ['publisher', 'subscriber', 'shared', 'emulator', 'testing'];
+const PARTS = ['publisher', 'saga', 'subscriber', 'shared', 'emulator', 'testing'];
 
 /** What a new user copies: the README's example, as it stands. It is valid JavaScript, too. */
 const EXAMPLE = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(REPOSITORY, 'README.md'), 'utf8'))?.[1] ?? '';
@@ -72,7 +72,7 @@ describe('the packed package in an empty project', () => {
     });
   });
 
-  it('exports the five parts and nothing else', async () => {
+  it('exports the six parts and nothing else', async () => {
     const script = PARTS.map((part) => `await import('throughline/${part}');`).join('\n');
     await writeFile(join(project, 'parts.js'), script);
     await run(process.execPath, ['parts.js'], { cwd: project });
@@ -80,5 +80,19 @@ describe('the packed package in an empty project', () => {
     await expect(run(process.execPath, ['inner.js'], { cwd: project })).rejects.toMatchObject({
       stderr: expect.stringContaining('ERR_PACKAGE_PATH_NOT_EXPORTED'),
     });
+  });
+
+  it('installs the command line: throughline --help', async () => {
+    const command = join(project, 'node_modules', '.bin', 'throughline');
+    const { stdout } = await run(command, ['--help'], { cwd: project });
+    expect(stdout).toContain('Usage: throughline');
+    const { code, stderr } = (await run(command, ['db', 'status'], {
+      cwd: project,
+      env: { ...process.env, DATABASE_URL: '' },
+    }).catch((error: unknown) => error as { code: number; stderr: string })) as {
+      code?: number;
+      stderr: string;
+    };
+    expect([code, stderr]).toEqual([2, expect.stringContaining('throughline: DATABASE_URL is not set')]);
   });
 });

@@ -1,0 +1,50 @@
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
+import { addDbMigrate } from './db-migrate.ts';
+import { addDbStatus } from './db-status.ts';
+import { addSagaList } from './saga-list.ts';
+import { addSagaResolve } from './saga-resolve.ts';
+import { addSagaRetry } from './saga-retry.ts';
+import { addSagaShow } from './saga-show.ts';
+import { addSagaSkip } from './saga-skip.ts';
+
+const { version } = createRequire(import.meta.url)('throughline/package.json') as { version: string };
+
+/** Every command, ready to parse. Errors of parsing: CommanderError, said on stderr already. */
+export function createProgram(): Command {
+  const program = new Command('throughline')
+    .description('Looks after the database and the sagas of services that are built on Throughline.')
+    .version(version)
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
+    .addHelpText('after', HELP);
+  const db = program.command('db').description("the database's schema");
+  addDbMigrate(db);
+  addDbStatus(db);
+  const saga = program.command('saga').description('sagas: look at them, and deal with those that are stuck');
+  addSagaList(saga);
+  addSagaShow(saga);
+  addSagaRetry(saga);
+  addSagaSkip(saga);
+  addSagaResolve(saga);
+  return program;
+}
+
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replace(/^error: /, 'throughline: ')
+    .replace(/\s*\n\s*/g, ' ');
+}
+
+const HELP = `
+The database is the one of DATABASE_URL (postgresql://user:password@host:port/database). With
+OTEL_EXPORTER_OTLP_ENDPOINT set, what an operator does is traced, and linked to the saga.
+
+Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong arguments or settings.
+
+Examples:
+  $ throughline db migrate
+  $ throughline saga list --state stuck
+  $ throughline saga show 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
+  $ throughline saga retry 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11`;

@@ -1,0 +1,108 @@
+import { createServer } from 'node:net';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { withDatabase } from '../support/postgres-server.ts';
+import { complaint, throughline } from './throughline.ts';
+
+const SOMEWHERE = { DATABASE_URL: 'postgresql://user@127.0.0.1:1/shop' };
+
+describe('throughline: arguments and settings', () => {
+  it('prints help with examples, for the program and for each command', async () => {
+    const commands = [
+      [],
+      ['db', 'migrate'],
+      ['db', 'status'],
+      ...['list', 'show', 'retry', 'skip', 'resolve'].map((name) => ['saga', name]),
+    ];
+    for (const command of commands) {
+      const { exitCode, stdout, stderr } = await throughline([...command, '--help']);
+      expect([exitCode, stderr]).toEqual([0, '']);
+      expect(stdout).toContain(`  $ throughline ${command.join(' ')}`);
+    }
+  }, 60_000);
+
+  it('knows its version', async () => {
+    const { exitCode, stdout } = await throughline(['--version']);
+    expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)]);
+  });
+
+  it.each([
+    [['saga', 'lst'], "unknown command 'lst' (Did you mean list?)"],
+    [['saga', 'list', '--jsn'], "unknown option '--jsn' (Did you mean --json?)"],
+    [
+      ['saga', 'list', '--state', 'lost'],
+      `option '--state <states>' argument 'lost' is invalid. There is no state "lost".`,
+    ],
+    [
+      ['saga', 'list', '--limit', '0'],
+      "option '--limit <n>' argument '0' is invalid. It must be a number from 1 to 10000.",
+    ],
+    [['saga', 'show'], "missing required argument 'saga'"],
+    [['saga', 'skip', 'any', '--yes'], "required option '--reason <text>' not specified"],
+    [['saga', 'resolve', 'any', '--yes', '--reason', ' '], 'saga resolve: reason: expected why'],
+    [
+      ['saga', 'skip', 'any', '--reason', 'why'],
+      'saga skip asks before it acts, and there is no terminal to ask on; say --yes',
+    ],
+    [
+      ['db', 'status', '--schema', 'other'],
+      expect.stringContaining("argument 'other' is invalid. Allowed choices are throughline, shop."),
+    ],
+  ])('refuses %j in one line, with exit code 2', async (args, line) => {
+    const ended = await throughline(args, SOMEWHERE);
+    expect(complaint(ended)).toEqual(line);
+    expect([ended.exitCode, ended.stdout]).toEqual([2, '']);
+  });
+
+  it('shows the help on stderr when no command is given', async () => {
+    const { exitCode, stdout, stderr } = await throughline(['saga']);
+    expect([exitCode, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('Usage: throughline saga');
+  });
+
+  it.each([
+    [{}, 'DATABASE_URL is not set; give the database as postgresql://user:password@host:port/database'],
+    [
+      { DATABASE_URL: 'mysql://user:secret@host/shop', PORT: 'x' },
+      expect.stringMatching(
+        /^wrong settings: DATABASE_URL: expected postgresql:\/\/user:password@host:port\/database; PORT: /,
+      ),
+    ],
+  ])('says what is wrong with the settings %j', async (env, line) => {
+    const ended = await throughline(['saga', 'list'], env as Record<string, string>);
+    expect(complaint(ended)).toEqual(line);
+    expect(ended.exitCode).toBe(2);
+  });
+});
+
+describe('throughline: a database that does not serve', () => {
+  it.each(['127.0.0.1', 'localhost'])('says that nobody listens on %s, and why', async (host) => {
+    const ended = await throughline(['saga', 'list'], {
+      DATABASE_URL: `postgresql://user:secret@${host}:1/shop`,
+    });
+    expect(complaint(ended)).toMatch(/^PostgreSQL is not available: connect ECONNREFUSED [\d.:]+:1$/);
+    expect([ended.exitCode, ended.stdout]).toEqual([1, '']);
+  });
+
+  it('gives up on a server that accepts and says nothing', async () => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await new Promise((resolve) => server.once('listening', resolve));
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    const ended = await throughline(['saga', 'list'], {
+      DATABASE_URL: `postgresql://user@127.0.0.1:${port}/shop`,
+    });
+    expect(complaint(ended)).toBe(
+      'PostgreSQL is not available: Connection terminated due to connection timeout',
+    );
+    expect(ended.exitCode).toBe(1);
+  });
+
+  it('passes on what the server says of a database that is not there', async () => {
+    const DATABASE_URL = withDatabase(inject('postgres').url, 'nowhere');
+    const ended = await throughline(['saga', 'list'], { DATABASE_URL });
+    expect(complaint(ended)).toBe('database "nowhere" does not exist');
+    expect(ended.exitCode).toBe(1);
+  });
+});

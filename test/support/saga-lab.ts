@@ -1,0 +1,94 @@
+import { expect } from 'vitest';
+import type { SagaEvent } from '../../publisher/saga/event.ts';
+import {
+  createSagaEngine,
+  readSaga,
+  type Saga,
+  type SagaEngine,
+  type SagaEngineOptions,
+} from '../../publisher/saga/index.ts';
+import { openDatabase } from '../../shared/storage/database.ts';
+import { type GatedDatabase, gateDatabase } from './gated-database.ts';
+import { createTestDatabase, type TestDatabase } from './test-database.ts';
+
+/** Several engines on one PostgreSQL, each with connections of its own, as if they were processes. */
+export interface SagaLab {
+  readonly db: TestDatabase;
+  /** A started engine. Its lease is a second, and it polls twenty times a second. */
+  start(sagas: readonly Saga[], options?: LabOptions): Promise<LabEngine>;
+  /** Shape: `completed a 1`, `interrupted process-lost`, `operator skip`. */
+  history(sagaId: string): Promise<string[]>;
+  events(sagaId: string): Promise<readonly SagaEvent[]>;
+  state(sagaId: string): Promise<string>;
+  /** Resolves when the saga's row says so. */
+  reaches(sagaId: string, state: string): Promise<void>;
+  /** Stores a worker's result as the results' worker would. */
+  jobDone(engine: SagaEngine, sagaId: string, step: string, result: unknown): Promise<void>;
+  /** Ends the engines of the test. */
+  reset(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type LabOptions = Partial<Omit<SagaEngineOptions, 'database' | 'sagas'>> & {
+  /** False: the engine is made, and not started. */
+  readonly isStarted?: boolean;
+};
+
+export interface LabEngine extends SagaEngine {
+  readonly database: GatedDatabase;
+}
+
+export async function createSagaLab(): Promise<SagaLab> {
+  const db = await createTestDatabase();
+  let cleanUps: (() => Promise<void>)[] = [];
+  const view = async (sagaId: string) => readSaga(db.database, sagaId);
+  const lab: SagaLab = {
+    db,
+    async start(sagas, { isStarted = true, ...options } = {}) {
+      const plain = openDatabase({ connectionString: db.url, maxConnections: 5 });
+      const database = gateDatabase(plain);
+      const engine = createSagaEngine({
+        database,
+        sagas,
+        service: 'lab',
+        leaseMs: 1_000,
+        pollMs: 50,
+        drainTimeoutMs: 0,
+        ...options,
+      });
+      if (isStarted) await engine.start();
+      cleanUps.push(async () => {
+        await engine.stop();
+        await plain.close();
+      });
+      return { ...engine, database };
+    },
+    history: async (sagaId) => (await lab.events(sagaId)).map(tell),
+    events: async (sagaId) => (await view(sagaId))?.history.map(({ event }) => event) ?? [],
+    state: async (sagaId) => (await view(sagaId))?.state ?? 'unknown',
+    reaches: (sagaId, state) =>
+      expect.poll(() => lab.state(sagaId), { timeout: 10_000, interval: 10 }).toBe(state),
+    jobDone: (engine, sagaId, step, result) =>
+      db.database.transaction((tx) =>
+        engine.deliver(tx, { sagaId, jobId: `${sagaId}/${step}`, outcome: 'done', result: result as never }),
+      ),
+    async reset() {
+      const ending = cleanUps;
+      cleanUps = [];
+      await Promise.all(ending.map((cleanUp) => cleanUp()));
+    },
+    async close() {
+      await lab.reset();
+      await db.close();
+    },
+  };
+  return lab;
+}
+
+function tell(event: SagaEvent): string {
+  if (event.kind === 'interrupted') return `interrupted ${event.cause}`;
+  if (event.kind === 'operator') return `operator ${event.action}`;
+  if (event.kind === 'completed-late') return `completed-late ${event.step}`;
+  const undo = event.kind === 'dispatched' && event.undo ? ' undo' : '';
+  return `${event.kind}${undo} ${event.step} ${event.attempt}`;
+}
