@@ -100,8 +100,6 @@ export function createClaims(database: Database, sagas: readonly Saga[], runner:
   };
 }
 
-export type Claims = ReturnType<typeof createClaims>;
-
 async function rows(database: Database, name: string, text: string, values: unknown[]): Promise<SagaRow[]> {
   return (await database.query<SagaRow & Record<string, unknown>>({ name, text, values })).rows;
 }

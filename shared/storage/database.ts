@@ -13,7 +13,7 @@ import { createNotifier } from './notifier.ts';
 import { type DatabaseOptions, poolConfig } from './pool-config.ts';
 import type { SqlClient } from './sql-client.ts';
 
-export { DatabaseUnavailableError, isOutcomeUnknown } from './errors.ts';
+export { DatabaseUnavailableError } from './errors.ts';
 export type { DatabaseOptions } from './pool-config.ts';
 
 export interface Transaction extends SqlClient {

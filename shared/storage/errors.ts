@@ -14,11 +14,6 @@ export class DatabaseUnavailableError extends ThroughlineError {
   }
 }
 
-/** True when nobody knows whether a statement took effect: the connection went away while it ran. */
-export function isOutcomeUnknown(error: unknown): boolean {
-  return error instanceof DatabaseUnavailableError && error.outcomeUnknown;
-}
-
 /** Class 08: connection exceptions; 57P01–57P05: the server shuts down, crashed, starts, or ended an idle session; 53300: too many connections. */
 const LOST_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25P03']);
 const LOST_CODES = new Set([
