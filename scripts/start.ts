@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { readConfig, ThroughlineError } from '../shared/index.ts';
 import { startSystem } from './system/system.ts';
@@ -12,7 +13,7 @@ try {
   await mkdir(FOLDER, { recursive: true });
   const system = await startSystem({
     config: { ...config, signingSecret: config.signingSecret ?? (await keptSecret()) },
-    dataDir: join(process.cwd(), FOLDER, 'postgres'),
+    dataDir: dataFolder(),
     port: config.port,
     onNotice: (text) => console.error(text),
     onLog: (text) => process.stderr.write(text),
@@ -36,6 +37,13 @@ Ctrl-C ends everything; orders under way go on at the next start.`);
 } catch (error) {
   console.error(error instanceof ThroughlineError ? error.message : error);
   process.exitCode = 1;
+}
+
+/** As root PostgreSQL runs as another user, who cannot reach what lies below root's own folders. */
+function dataFolder(): string {
+  const here = join(process.cwd(), FOLDER, 'postgres');
+  if (userInfo().uid !== 0) return here;
+  return join('/var/tmp', `throughline-${hash('sha256', here).slice(0, 12)}`);
 }
 
 /** The same at every start, so that a customer who is at the bank meanwhile finds the way back. */

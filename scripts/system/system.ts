@@ -89,7 +89,8 @@ async function assemble(options: SystemOptions, stops: Stops): Promise<Omit<Runn
     stops.child(
       startChild({
         main: 'orders/worker-main.ts',
-        env: { ...env, OTEL_SERVICE_NAME: name },
+        // One relay is enough for one machine: the order service's.
+        env: { ...env, OTEL_SERVICE_NAME: name, THROUGHLINE_RELAY: 'off' },
         onLog: options.onLog,
       }),
     );

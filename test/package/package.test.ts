@@ -6,13 +6,25 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createTestDatabase } from '../support/test-database.ts';
 
 const run = promisify(execFile);
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
-const PARTS = ['publisher', 'saga', 'subscriber', 'shared', 'emulator', 'testing'];
+const PARTS = [
+  'instrumentation',
+  'publisher',
+  'saga',
+  'subscriber',
+  'shared',
+  'storage',
+  'emulator',
+  'testing',
+];
 
-/** What a new user copies: the README's example, as it stands. It is valid JavaScript, too. */
-const EXAMPLE = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(REPOSITORY, 'README.md'), 'utf8'))?.[1] ?? '';
+/** What a new user copies: the README's examples, as they stand. They are valid JavaScript, too. */
+const [EXAMPLE = '', SAGA_EXAMPLE = ''] = [
+  ...readFileSync(join(REPOSITORY, 'README.md'), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g),
+].map(([, code]) => code);
 
 describe('the packed package in an empty project', () => {
   let project: string;
@@ -36,6 +48,16 @@ describe('the packed package in an empty project', () => {
     const { stdout } = await run(process.execPath, ['main.js'], { cwd: project });
     expect(stdout).toContain('welcome, ada@shop.example (attempt 1)');
     expect(stdout).toMatch(/send mails.*\n\s+process mails/);
+  });
+
+  it("runs the README's saga, which compensates, on a PostgreSQL", async () => {
+    const { url, close } = await createTestDatabase();
+    await writeFile(join(project, 'saga.js'), SAGA_EXAMPLE);
+    const { stdout } = await run(process.execPath, ['saga.js'], {
+      cwd: project,
+      env: { ...process.env, DATABASE_URL: url },
+    }).finally(close);
+    expect(stdout).toBe('confirmed\ncard reactivated: no rooms left\ncompensated\n');
   });
 
   it("type-checks the README's example from TypeScript, and refuses a wrong payload", async () => {
@@ -66,13 +88,19 @@ describe('the packed package in an empty project', () => {
       );
     await writeFile(join(project, 'right.ts'), EXAMPLE);
     await check('right.ts');
+    await writeFile(join(project, 'saga.ts'), SAGA_EXAMPLE);
+    await check('saga.ts');
+    await writeFile(join(project, 'wrong-saga.ts'), SAGA_EXAMPLE.replace('redeem.cardId', 'redeem.card'));
+    await expect(check('wrong-saga.ts')).rejects.toMatchObject({
+      stdout: expect.stringContaining("Property 'card' does not exist"),
+    });
     await writeFile(join(project, 'wrong.ts'), EXAMPLE.replace("{ to: 'ada@shop.example' }", '{ to: 7 }'));
     await expect(check('wrong.ts')).rejects.toMatchObject({
       stdout: expect.stringContaining("'number' is not assignable"),
     });
   });
 
-  it('exports the six parts and nothing else', async () => {
+  it('exports the eight parts and nothing else', async () => {
     const script = PARTS.map((part) => `await import('throughline/${part}');`).join('\n');
     await writeFile(join(project, 'parts.js'), script);
     await run(process.execPath, ['parts.js'], { cwd: project });
