@@ -27,7 +27,7 @@ try {
 
 PostgreSQL: ${system.postgres.url}
 Pub/Sub: ${system.emulator.host} · partners' sandbox: ${system.sandbox.url}
-Ctrl-C ends everything; orders under way go on at the next start.`);
+Ctrl-C ends everything. Orders under way go on at the next start, but the sandbox forgets its payments.`);
   // A part that dies by itself ends the whole: half a system would only look like one.
   await Promise.race([system.orderService.died, system.worker.died]).catch(async (error) => {
     console.error(String((error as Error).message));
