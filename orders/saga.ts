@@ -4,6 +4,7 @@ import type { Outbox } from '../publisher/index.ts';
 import { defineSaga, skip, suspend } from '../publisher/saga/index.ts';
 import { sendNotification, setUpWorkspace, tearDownWorkspace, workspaceSchema } from './contract.ts';
 import { CURRENCY, orderKeySchema, orderSchema, totalsOf } from './order.ts';
+import { inDoubt } from './partners/errors.ts';
 import type { Partners } from './partners/partners.ts';
 import { confirmOrder, createContract, deleteContract } from './storage/orders.ts';
 
@@ -57,7 +58,7 @@ export function createOrderSaga({
           const data = { paymentId, challengeUrl: prepared.challengeUrl };
           return suspend(THREE_D_SECURE, { timeoutMs: threeDSecureTimeoutMs, data });
         }
-        return { paymentId, ...(await payment.capture({ paymentId }, callOf(call))) };
+        return { paymentId, ...(await payment.capture({ paymentId }, callOf(call)).catch(leavesPrepared)) };
       },
       signal: {
         name: THREE_D_SECURE,
@@ -114,6 +115,11 @@ interface CallFacts {
 
 function callOf({ orderKey = '', idempotencyKey, signal }: CallFacts) {
   return { orderKey, idempotencyKey, signal };
+}
+
+/** Whatever hindered the capture, the payment was prepared before it, and is to be voided. */
+function leavesPrepared(error: unknown): never {
+  throw inDoubt(error);
 }
 
 function describeAmount<Totals extends { amountMinor: number; itemsCount: number }>(totals: Totals): Totals {

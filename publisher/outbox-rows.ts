@@ -56,19 +56,15 @@ export async function markSent(tx: SqlClient, ids: readonly string[]): Promise<v
   });
 }
 
-/** O4. */
-export async function postpone(
-  tx: SqlClient,
-  ids: readonly string[],
-  delayMs: number,
-  error: string,
-): Promise<void> {
+/** O4. The longer a row has waited, the longer until it is tried again: a quarter of that, from half a second to ten. */
+export async function postpone(tx: SqlClient, ids: readonly string[], error: string): Promise<void> {
   await tx.query({
     name: 'throughline-outbox-postpone',
     text: `
-      UPDATE throughline.outbox SET not_before = now() + $2 * interval '1 millisecond', last_error = $3
+      UPDATE throughline.outbox SET last_error = $2, not_before = now() + (0.75 + random() / 4) *
+        least(interval '10 s', greatest(interval '0.5 s', (now() - enqueued_at) / 4))
       WHERE id = ANY($1::bigint[])`,
-    values: [ids, delayMs, error.slice(0, 1_000)],
+    values: [ids, error.slice(0, 1_000)],
   });
 }
 

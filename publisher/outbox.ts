@@ -1,9 +1,11 @@
+import { type SpanContext, TraceFlags, trace } from '@opentelemetry/api';
 import type { z } from 'zod';
 import type { Job } from '../shared/job/define.ts';
 import { checkMessage } from '../shared/pubsub/limits.ts';
 import type { Database, Transaction } from '../shared/storage/database.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import { type Carrier, captureCarrier } from '../shared/trace/carrier.ts';
+import { injectContext } from '../shared/trace/message-context.ts';
 import { type PublishOptions, prepareJob } from './prepare-job.ts';
 
 /** Where relays listen for jobs that were enqueued. */
@@ -102,8 +104,13 @@ export function outboxRow<Schema extends z.ZodType>(
     options,
   );
   const carrier = captureCarrier(parent, options);
-  const withContext = { ...envelope.attributes, ...carrier };
-  checkMessage({ data: envelope.data, attributes: withContext, ...(orderingKey && { orderingKey }) });
+  const asSent = { ...envelope.attributes };
+  injectContext(
+    asSent,
+    trace.getSpanContext(parent) ? parent : trace.setSpanContext(parent, ANY_SPAN),
+    options,
+  );
+  checkMessage({ data: envelope.data, attributes: asSent, ...(orderingKey && { orderingKey }) });
   return {
     job_id: jobId,
     job_type: job.type,
@@ -117,6 +124,13 @@ export function outboxRow<Schema extends z.ZodType>(
     carrier,
   };
 }
+
+/** Stands for the `send` span, for which a message needs room even when nothing is traced where it was enqueued. */
+const ANY_SPAN: SpanContext = {
+  traceId: '1'.repeat(32),
+  spanId: '1'.repeat(16),
+  traceFlags: TraceFlags.SAMPLED,
+};
 
 /**
  * A notification inside a transaction takes a lock on the whole database at commit; one after the commit, shared by many,

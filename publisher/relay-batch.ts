@@ -1,17 +1,17 @@
 import { type Span, trace } from '@opentelemetry/api';
 import { ThroughlineError } from '../shared/errors.ts';
-import { backoffMs } from '../shared/job/retry.ts';
 import { grpcCodeName } from '../shared/pubsub/grpc-status.ts';
 import {
   checkMessage,
   MAX_REQUEST_MESSAGES,
   MessageLimitError,
   messageBytes,
+  ReservedAttributeError,
 } from '../shared/pubsub/limits.ts';
 import type { MessageSink, OutgoingMessage } from '../shared/pubsub/message-sink.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import { restoreCarrier } from '../shared/trace/carrier.ts';
-import { injectContext } from '../shared/trace/message-context.ts';
+import { type InjectOptions, injectContext } from '../shared/trace/message-context.ts';
 import { errorMessage, errorType, recordError } from '../shared/trace/record-error.ts';
 import { endedSpansSaved } from '../shared/trace/release.ts';
 import { MESSAGING_MESSAGE_ID, OUTBOX_SENDS } from '../shared/trace/semconv.ts';
@@ -32,17 +32,21 @@ interface Outgoing {
   readonly message: OutgoingMessage;
 }
 
-/** A failed topic is tried again soon at first; nobody retries faster for it. */
-const BACKOFF = { maxAttempts: 10, minBackoffMs: 500, maxBackoffMs: 30_000 };
+export interface SendOptions {
+  readonly sink: MessageSink;
+  readonly timeoutMs: number;
+  readonly baggageKeys?: readonly string[] | undefined;
+}
 
 /** Publishes locked rows request by request, and marks them. Errors: only PostgreSQL's. */
 export async function sendBatch(
   tx: SqlClient,
-  sink: MessageSink,
   rows: readonly UnsentRow[],
-  timeoutMs: number,
+  { sink, timeoutMs, baggageKeys }: SendOptions,
 ): Promise<RelayBatch> {
-  const byTopic = [...Map.groupBy(rows.map(toOutgoing), ({ row }) => row.topic)];
+  const baggage = baggageKeys ? { baggageKeys } : {};
+  const all = rows.map((row) => toOutgoing(row, baggage));
+  const byTopic = [...Map.groupBy(all, ({ row }) => row.topic)];
   const results = await Promise.all(
     byTopic.map(([topic, outgoing]) => sendTopic({ sink, topic, timeoutMs }, outgoing)),
   );
@@ -51,7 +55,7 @@ export async function sendBatch(
   await endedSpansSaved();
   if (sent.length > 0) await markSent(tx, idsOf(sent));
   for (const { outgoing, error } of failures) {
-    await postpone(tx, idsOf(outgoing), delayMs(outgoing), describe(error));
+    await postpone(tx, idsOf(outgoing), describe(error));
   }
   return {
     taken: rows.length,
@@ -124,15 +128,12 @@ const REQUEST_BYTES = 9_000_000;
 
 /** Pub/Sub refuses a request whole, whichever of its messages is to blame. */
 function isOneBadMessage(error: unknown): boolean {
-  return error instanceof MessageLimitError || grpcCodeName(error) === 'INVALID_ARGUMENT';
+  if (error instanceof MessageLimitError || error instanceof ReservedAttributeError) return true;
+  return grpcCodeName(error) === 'INVALID_ARGUMENT';
 }
 
 function idsOf(outgoing: readonly Outgoing[]): string[] {
   return outgoing.map(({ row }) => row.id);
-}
-
-function delayMs(failed: readonly Outgoing[]): number {
-  return backoffMs(Math.max(1, ...failed.map(({ row }) => row.sends)), BACKOFF);
 }
 
 function describe(error: unknown): string {
@@ -143,8 +144,8 @@ function describe(error: unknown): string {
  * The span's id follows from row and send: a relay that died after publishing and before marking sends the row again, with
  * the same span, so that whoever got the first message finds its parent.
  */
-function toOutgoing(row: UnsentRow): Outgoing {
-  const parent = restoreCarrier(row.carrier);
+function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
+  const parent = restoreCarrier(row.carrier, baggage);
   const facts = {
     topic: row.topic,
     jobId: row.job_id,
@@ -157,7 +158,7 @@ function toOutgoing(row: UnsentRow): Outgoing {
     startSendSpan(facts, parent, further),
   );
   const attributes = { ...row.attributes };
-  injectContext(attributes, trace.setSpan(parent, span));
+  injectContext(attributes, trace.setSpan(parent, span), baggage);
   const data = Buffer.from(row.data);
   return {
     row,

@@ -30,8 +30,13 @@ export interface RelayOptions {
    * all its retries; a job that still runs is not harmed. Default 900_000.
    */
   readonly resendAfterMs?: number;
-  /** How long Pub/Sub may take to store a batch, in ms. Default 20_000. */
+  /**
+   * How long Pub/Sub may take to store a batch, in ms. Shorter than the databases' `lockTimeoutMs`: a worker that finishes a
+   * job before its batch is marked waits for that. Default 8_000.
+   */
   readonly publishTimeoutMs?: number;
+  /** Baggage members that may cross, as given to the outbox. Default: the order key and the saga's id. */
+  readonly baggageKeys?: readonly string[];
   readonly logger?: Logger | undefined;
   /** Called after each batch, once it is marked. */
   readonly onBatch?: (batch: RelayBatch) => void;
@@ -93,12 +98,12 @@ export function createRelay(options: RelayOptions): Relay {
 
 /** Sends batches until there is nothing (more) to be sent now. */
 async function drain(options: RelayOptions, lane: Lane): Promise<void> {
-  const { database, sink, batchSize = 500, publishTimeoutMs = 20_000, logger } = options;
+  const { database, sink, batchSize = 500, publishTimeoutMs = 8_000, baggageKeys, logger } = options;
   for (;;) {
     const batch = await database.transaction(async (tx) => {
       const rows = await takeUnsent(tx, lane, batchSize);
       if (rows.length === 0) return undefined;
-      return sendBatch(tx, sink, rows, publishTimeoutMs);
+      return sendBatch(tx, rows, { sink, timeoutMs: publishTimeoutMs, baggageKeys });
     });
     if (!batch) return;
     options.onBatch?.(batch);

@@ -7,24 +7,31 @@ export interface EffectSpec {
   readonly subject: (body: Record<string, unknown>) => string;
   /** The name under which the answer bears the partner's reference. */
   readonly answers: string;
-  /** The effects at this partner that this one undoes, given the key that their calls bore. */
+  /** The effects at this partner that this one undoes, given the key that their calls bore; what stands for them first. */
   readonly undoes?: readonly string[];
 }
 
 const text = z.string().min(1).max(512);
 const orderKey = z.string().min(1).max(128);
-const undo = z.looseObject({ orderKey, undoes: text });
+/** Where a browser is sent to: nothing but a web page. */
+const webPage = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' });
+const currency = z.string().regex(/^[A-Z]{3}$/, 'expected three capital letters, for example EUR');
 
 function effect(shape: Readonly<Record<string, z.ZodType>>, subject: string, answers: string): EffectSpec {
   return {
-    body: z.looseObject({ orderKey, ...shape }),
+    body: z.strictObject({ orderKey, ...shape }),
     subject: (body) => String(body[subject] ?? ''),
     answers,
   };
 }
 
 function undoOf(...undoes: readonly string[]): EffectSpec {
-  return { body: undo, subject: ({ undoes: key }) => String(key), answers: 'undoId', undoes };
+  return {
+    body: z.strictObject({ orderKey, undoes: text }),
+    subject: ({ undoes: key }) => String(key),
+    answers: 'undoId',
+    undoes,
+  };
 }
 
 /** `POST /v1/{partner}/{effect}`. */
@@ -33,7 +40,7 @@ export const EFFECTS: Readonly<Record<string, EffectSpec>> = {
   'card/redeem': effect({ cardCode: text }, 'cardCode', 'redemptionId'),
   'card/reactivate': undoOf('redeem'),
   'payment/prepare': effect(
-    { amountMinor: z.int().min(1), currency: z.string().length(3), returnUrl: z.url() },
+    { amountMinor: z.int().min(1), currency, returnUrl: webPage },
     'amountMinor',
     'paymentId',
   ),
@@ -45,3 +52,16 @@ export const EFFECTS: Readonly<Record<string, EffectSpec>> = {
   'workspace/tear-down': undoOf('set-up'),
   'mail/send': effect({ email: z.email(), template: text }, 'template', 'messageId'),
 };
+
+/** Shape: undefined when no partner does that. */
+export function effectSpec(partner: string, effect: string): EffectSpec | undefined {
+  const name = `${partner}/${effect}`;
+  return Object.hasOwn(EFFECTS, name) ? EFFECTS[name] : undefined;
+}
+
+/** The names of a partner's effects, in the order in which an order causes them. */
+export function effectsOf(partner: string): string[] {
+  return Object.keys(EFFECTS)
+    .filter((name) => name.startsWith(`${partner}/`))
+    .map((name) => name.slice(partner.length + 1));
+}

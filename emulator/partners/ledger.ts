@@ -1,3 +1,5 @@
+import type { FaultKind } from './faults.ts';
+
 /** One effect at a partner. */
 export interface LedgerRow {
   readonly partner: string;
@@ -12,6 +14,8 @@ export interface LedgerRow {
   readonly subject: string;
   /** Of an undo: the reference of the effect that it undid. */
   readonly undoes?: string;
+  /** Of an effect: the reference of what undid it. */
+  readonly undoneBy?: string;
 }
 
 /** A call as it came, whatever became of it. */
@@ -21,42 +25,68 @@ export interface CallRow {
   readonly orderKey: string;
   readonly idempotencyKey: string;
   readonly at: string;
+  /** How often this effect was asked for under this key, from 1. */
+  readonly arrival: number;
+  /** The fault that struck it; latency alone is none. */
+  readonly fault?: FaultKind;
+  /** The status of the answer, or `nothing` when the connection broke; left out while it is in hand. */
+  readonly answered?: number | 'nothing';
 }
 
+type Key = Pick<CallRow, 'partner' | 'effect' | 'idempotencyKey'>;
+
 export interface Ledger {
-  /** Of a key that is known: the first effect's row. */
-  find(partner: string, effect: string, idempotencyKey: string): LedgerRow | undefined;
+  /** The effect that bore this key. */
+  find(key: Key): LedgerRow | undefined;
   record(effect: Omit<LedgerRow, 'reference' | 'at'>): LedgerRow;
-  isUndone(reference: string): boolean;
+  /** Notes that `undone` were undone by `undo`, which is on record. */
+  markUndone(undone: readonly LedgerRow[], undo: LedgerRow): void;
   /** In the order in which they happened. */
   rows(orderKey?: string): LedgerRow[];
-  called(call: Omit<CallRow, 'at'>): void;
+  /** Notes a call. What is returned notes what became of it. */
+  called(
+    call: Omit<CallRow, 'at' | 'arrival' | 'fault' | 'answered'>,
+  ): (end: Pick<CallRow, 'fault' | 'answered'>) => void;
   calls(orderKey?: string): CallRow[];
 }
 
 /** What really happened at the partners: the judge of "exactly once". */
 export function createLedger(): Ledger {
-  const byKey = new Map<string, LedgerRow>();
-  const undone = new Set<string>();
+  const rows = new Map<string, LedgerRow>();
   const calls: CallRow[] = [];
-  const keyOf = (partner: string, effect: string, key: string) => `${partner}\n${effect}\n${key}`;
-  const ofOrder = <Row extends { orderKey: string }>(rows: Iterable<Row>, orderKey: string | undefined) =>
-    [...rows].filter((row) => orderKey === undefined || row.orderKey === orderKey);
+  const arrivals = new Map<string, number>();
   return {
-    find: (partner, effect, key) => byKey.get(keyOf(partner, effect, key)),
+    find: (key) => rows.get(keyOf(key)),
     record(effect) {
-      const row = {
-        ...effect,
-        reference: `${effect.partner}-${byKey.size + 1}`,
-        at: new Date().toISOString(),
-      };
-      byKey.set(keyOf(effect.partner, effect.effect, effect.idempotencyKey), row);
-      if (effect.undoes !== undefined) undone.add(effect.undoes);
+      const reference = `${effect.partner}-${rows.size + 1}`;
+      const row = { ...effect, reference, at: new Date().toISOString() };
+      rows.set(keyOf(effect), row);
       return row;
     },
-    isUndone: (reference) => undone.has(reference),
-    rows: (orderKey) => ofOrder(byKey.values(), orderKey),
-    called: (call) => void calls.push({ ...call, at: new Date().toISOString() }),
+    markUndone(undone, { reference }) {
+      for (const row of undone) rows.set(keyOf(row), { ...row, undoneBy: reference });
+    },
+    rows: (orderKey) => ofOrder(rows.values(), orderKey),
+    called(call) {
+      const arrival = (arrivals.get(keyOf(call)) ?? 0) + 1;
+      arrivals.set(keyOf(call), arrival);
+      const row = { ...call, at: new Date().toISOString(), arrival };
+      const index = calls.push(row) - 1;
+      return (end) => {
+        calls[index] = { ...row, ...end };
+      };
+    },
     calls: (orderKey) => ofOrder(calls, orderKey),
   };
+}
+
+function keyOf({ partner, effect, idempotencyKey }: Key): string {
+  return `${partner}/${effect}/${idempotencyKey}`;
+}
+
+function ofOrder<Row extends { readonly orderKey: string }>(
+  rows: Iterable<Row>,
+  orderKey: string | undefined,
+): Row[] {
+  return [...rows].filter((row) => orderKey === undefined || row.orderKey === orderKey);
 }

@@ -1,27 +1,21 @@
-import { type Answer, ok, problem } from './answer.ts';
+import { type Answer, invalid, ok, problem } from './answer.ts';
+import { decidedPage, type Payment, paymentPage } from './payment-page.ts';
 
 /** From this amount on the bank wants to see the customer (3-D Secure), in minor units. */
-const CHALLENGE_FROM_MINOR = 5_000;
-
-export interface Payment {
-  readonly paymentId: string;
-  readonly amountMinor: number;
-  readonly currency: string;
-  readonly returnUrl: string;
-  state: 'authorised' | 'requires-action' | 'declined' | 'voided';
-}
+export const CHALLENGE_FROM_MINOR = 5_000;
 
 export interface Payments {
   prepare(paymentId: string, body: Record<string, unknown>): Payment;
-  /** Why a payment cannot be captured; undefined: it can. */
+  /** Why a payment cannot be captured, nor its card be registered; undefined: it can. */
   refusal(paymentId: string): Answer | undefined;
   cancel(paymentId: string): void;
   /** The bank's page, where the customer approves or declines. */
   page(paymentId: string): Answer;
+  /** What the customer pressed. It can be decided once; the same button pressed again leads back again. */
   decide(paymentId: string, decision: string | null): Answer;
 }
 
-/** Payments and the bank's 3-D Secure page. */
+/** Payments and what the customer decides about them at the bank. */
 export function createPayments(): Payments {
   const payments = new Map<string, Payment>();
   return {
@@ -33,24 +27,12 @@ export function createPayments(): Payments {
         currency: String(body['currency']),
         returnUrl: String(body['returnUrl']),
         state: amountMinor >= CHALLENGE_FROM_MINOR ? 'requires-action' : 'authorised',
+        decision: undefined,
       };
       payments.set(paymentId, payment);
       return payment;
     },
-    refusal(paymentId) {
-      switch (payments.get(paymentId)?.state) {
-        case 'authorised':
-          return undefined;
-        case 'declined':
-          return problem(402, 'the customer declined the payment');
-        case 'requires-action':
-          return problem(409, 'the customer has not approved the payment yet');
-        case 'voided':
-          return problem(409, 'the payment was voided');
-        default:
-          return problem(404, `paymentId: there is no payment ${paymentId}`);
-      }
-    },
+    refusal: (paymentId) => refusalOf(paymentId, payments.get(paymentId)),
     cancel(paymentId) {
       const payment = payments.get(paymentId);
       if (payment) payment.state = 'voided';
@@ -58,35 +40,42 @@ export function createPayments(): Payments {
     page(paymentId) {
       const payment = payments.get(paymentId);
       if (!payment) return problem(404, 'there is no such payment');
-      return { status: 200, body: pageOf(payment), headers: { 'content-type': 'text/html; charset=utf-8' } };
+      return payment.state === 'requires-action' ? paymentPage(payment) : decidedPage(payment);
     },
     decide(paymentId, decision) {
       const payment = payments.get(paymentId);
       if (!payment) return problem(404, 'there is no such payment');
       if (decision !== 'approve' && decision !== 'decline')
-        return problem(422, 'decision: expected approve or decline');
-      const isVoided = payment.state === 'voided'; // the shop gave up; the customer is sent back all the same
-      if (payment.state !== 'requires-action' && !isVoided)
-        return problem(409, 'the customer has decided already');
-      if (!isVoided) payment.state = decision === 'approve' ? 'authorised' : 'declined';
-      const back = new URL(payment.returnUrl);
-      back.searchParams.set('paymentId', paymentId);
-      return { status: 303, body: ok({}).body, headers: { location: back.href } };
+        return invalid(422, [{ field: 'decision', detail: 'expected approve or decline' }]);
+      return decide(payment, decision);
     },
   };
 }
 
-function pageOf({ paymentId, amountMinor, currency, state }: Payment): string {
-  const amount = `${(amountMinor / 100).toFixed(2)} ${escapeHtml(currency)}`;
-  const buttons =
-    state === 'requires-action'
-      ? '<button name="decision" value="approve">Approve</button> <button name="decision" value="decline">Decline</button>'
-      : 'This payment has been decided.';
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>3-D Secure</title>
-<h1>Your bank: ${amount}</h1>
-<form method="post" action="/3ds/${encodeURIComponent(paymentId)}">${buttons}</form></html>`;
+function refusalOf(paymentId: string, payment: Payment | undefined): Answer | undefined {
+  switch (payment?.state) {
+    case 'authorised':
+      return undefined;
+    case 'declined':
+      return problem(402, 'the customer declined the payment');
+    case 'requires-action':
+      return problem(409, 'the customer has not approved the payment yet');
+    case 'voided':
+      return problem(409, 'the payment was voided');
+    default:
+      return problem(404, `paymentId: there is no payment ${paymentId}`);
+  }
 }
 
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+function decide(payment: Payment, decision: 'approve' | 'decline'): Answer {
+  if (payment.state === 'requires-action') {
+    payment.state = decision === 'approve' ? 'authorised' : 'declined';
+    payment.decision = decision;
+  }
+  // Whoever presses twice, or after the shop gave up, is sent back all the same, and nothing changes.
+  else if (payment.state !== 'voided' && payment.decision !== decision)
+    return problem(409, 'the customer has decided already');
+  const back = new URL(payment.returnUrl);
+  back.searchParams.set('paymentId', payment.paymentId);
+  return { ...ok({}), status: 303, headers: { location: back.href } };
 }

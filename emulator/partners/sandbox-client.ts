@@ -2,14 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Fault } from './faults.ts';
 import type { CallRow, LedgerRow } from './ledger.ts';
 
-/** A sandbox in another process. */
+/** A sandbox in another process. Errors of every method: Error, with what the sandbox had against it. */
 export interface SandboxClient {
   readonly url: string;
+  readonly faults: {
+    add(fault: Fault): Promise<void>;
+    clear(): Promise<void>;
+  };
   /** What really happened, in order; of every order when no key is given. */
   effects(orderKey?: string): Promise<LedgerRow[]>;
+  /** Every call that arrived, whatever became of it, in order. */
   calls(orderKey?: string): Promise<CallRow[]>;
-  addFault(fault: Fault): Promise<void>;
-  clearFaults(): Promise<void>;
   /** Resolves once such a call has arrived. Errors: Error after 30 s. */
   called(call: {
     readonly orderKey: string;
@@ -27,23 +30,26 @@ export function createSandboxClient(url: string): SandboxClient {
       method,
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    const answer = (await response.json()) as T;
-    if (!response.ok) throw new Error(`the sandbox answered ${response.status}: ${JSON.stringify(answer)}`);
-    return answer;
+    const text = await response.text();
+    if (!response.ok) throw new Error(`the sandbox answered ${response.status}: ${text}`);
+    return JSON.parse(text) as T;
   };
   const query = (orderKey: string | undefined) =>
     orderKey === undefined ? '' : `?orderKey=${encodeURIComponent(orderKey)}`;
   const calls = (orderKey?: string) => ask<CallRow[]>('GET', `calls${query(orderKey)}`);
-  return {
-    url,
-    effects: (orderKey) => ask<LedgerRow[]>('GET', `effects${query(orderKey)}`),
-    calls,
-    async addFault(fault) {
+  const faults: SandboxClient['faults'] = {
+    async add(fault) {
       await ask('POST', 'faults', fault);
     },
-    async clearFaults() {
+    async clear() {
       await ask('DELETE', 'faults');
     },
+  };
+  return {
+    url,
+    faults,
+    effects: (orderKey) => ask<LedgerRow[]>('GET', `effects${query(orderKey)}`),
+    calls,
     async called({ orderKey, partner, effect }) {
       const givesUpAtMs = performance.now() + TIMEOUT_MS;
       while (performance.now() < givesUpAtMs) {

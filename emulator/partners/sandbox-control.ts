@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
-import { type Answer, ok, problem } from './answer.ts';
+import { type Answer, fieldErrors, invalid, ok, problem } from './answer.ts';
 import { readJsonObject } from './body.ts';
 import { FAULT_KINDS, type Fault, type Faults } from './faults.ts';
 import type { Ledger } from './ledger.ts';
 
 const text = z.string().min(1).max(256).exactOptional();
-export const faultSchema: z.ZodType<Fault> = z.strictObject({
+const faultSchema: z.ZodType<Fault> = z.strictObject({
   partner: text,
   effect: text,
   orderKey: text,
@@ -19,7 +19,7 @@ export const faultSchema: z.ZodType<Fault> = z.strictObject({
   reason: text,
 });
 
-/** `/sandbox/effects`, `/sandbox/calls` and `/sandbox/faults`: how tests in other processes look and interfere. */
+/** `/sandbox/effects`, `/sandbox/calls` and `/sandbox/faults`: how whoever is in another process looks and interferes. */
 export async function control(
   request: IncomingMessage,
   { pathname, searchParams }: URL,
@@ -34,13 +34,18 @@ export async function control(
     case 'DELETE /sandbox/faults':
       faults.clear();
       return ok({});
-    case 'POST /sandbox/faults': {
-      const parsed = faultSchema.safeParse(await readJsonObject(request));
-      if (!parsed.success) return problem(422, z.prettifyError(parsed.error));
-      faults.add(parsed.data);
-      return ok({});
-    }
+    case 'POST /sandbox/faults':
+      return addFault(request, faults);
     default:
       return problem(404, 'there are /sandbox/effects, /sandbox/calls and /sandbox/faults');
   }
+}
+
+async function addFault(request: IncomingMessage, faults: Faults): Promise<Answer> {
+  const body = await readJsonObject(request);
+  if (!body.ok) return body.refusal;
+  const parsed = faultSchema.safeParse(body.value);
+  if (!parsed.success) return invalid(422, fieldErrors(parsed.error.issues));
+  faults.add(parsed.data);
+  return ok({});
 }

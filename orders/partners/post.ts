@@ -1,3 +1,6 @@
+import { channel } from 'node:diagnostics_channel';
+import { context, propagation } from '@opentelemetry/api';
+
 export interface Posted {
   readonly status: number;
   readonly answer: unknown;
@@ -19,8 +22,10 @@ export async function post(url: string, { headers, body, timeoutMs, signal }: Po
   const timeout = AbortSignal.timeout(timeoutMs);
   const response = await fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
+    headers: { 'content-type': 'application/json', ...headers, ...traceHeaders() },
     body: JSON.stringify(body),
+    // A partner that sends us elsewhere is not followed: what is posted was meant for it.
+    redirect: 'manual',
     signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
   });
   const text = await response.text();
@@ -29,9 +34,22 @@ export async function post(url: string, { headers, body, timeoutMs, signal }: Po
   return {
     status: response.status,
     answer,
-    title: typeof title === 'string' ? title : response.statusText,
+    title: typeof title === 'string' ? title : response.statusText || `status ${response.status}`,
     retryAfterMs: retryAfterMs(response.headers.get('retry-after')),
   };
+}
+
+const fetchIsTraced = channel('undici:request:create');
+
+/**
+ * The instrumentation of `fetch` writes the context into the headers itself, and a second `traceparent` would make both
+ * invalid. Where it is off (a test, a service that does not call `instrument()`) the context of the caller's span is
+ * written here, so that the partner's spans hang on the order in either case.
+ */
+function traceHeaders(): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (!fetchIsTraced.hasSubscribers) propagation.inject(context.active(), headers);
+  return headers;
 }
 
 function parse(text: string): unknown {
@@ -48,4 +66,20 @@ function retryAfterMs(header: string | null): number | undefined {
   if (Number.isFinite(seconds) && seconds >= 0) return seconds * 1_000;
   const dateMs = Date.parse(header);
   return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - Date.now());
+}
+
+/** Codes of failures before a connection was there: nothing can have been sent. */
+const NOTHING_SENT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** Whether what `post` threw says that the request never left. */
+export function isUnsent(error: unknown): boolean {
+  const { cause } = (error ?? {}) as { cause?: { code?: unknown } };
+  return typeof cause?.code === 'string' && NOTHING_SENT.has(cause.code);
 }

@@ -64,7 +64,10 @@ function rowAfter(
   const row = { step: stepAt(saga), owner, wake_ms: null, ended_ms: null, reason };
   switch (command.kind) {
     case 'end':
-      return { ...row, state: command.outcome, step: null, owner: null, ended_ms: nowMs };
+      // What came meanwhile is looked at before the saga counts as ended: a worker's result may open it again.
+      return saga.pending.size > 0
+        ? { ...row, state: command.outcome, step: null, owner: null, wake_ms: nowMs }
+        : { ...row, state: command.outcome, step: null, owner: null, ended_ms: nowMs };
     case 'rest':
       return { ...row, state: 'stuck', owner: null };
     case 'await': {

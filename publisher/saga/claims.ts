@@ -128,12 +128,13 @@ export async function load(database: Database, claimed: readonly SagaRow[]): Pro
   }));
 }
 
-/** Which of these sagas have a signal that is not taken yet. */
-export async function withSignals(database: Database, ids: readonly string[]): Promise<string[]> {
-  const { rows: found } = await database.query<{ saga_id: string; name: string }>({
-    name: 'throughline-saga-with-signals',
-    text: 'SELECT saga_id, name FROM throughline.saga_signal WHERE saga_id = ANY($1::text[]) AND taken_at IS NULL',
+/** Which of these sagas somebody is to look at now: a signal came while they were in hand (signals.ts). */
+export async function dueAmong(database: Database, ids: readonly string[]): Promise<string[]> {
+  const { rows: found } = await database.query<{ id: string }>({
+    name: 'throughline-saga-due-among',
+    text: `SELECT id FROM throughline.saga
+      WHERE id = ANY($1::text[]) AND ended_at IS NULL AND owner IS NULL AND wake_at <= now()`,
     values: [ids],
   });
-  return [...new Set(found.map(({ saga_id }) => saga_id))];
+  return found.map(({ id }) => id);
 }

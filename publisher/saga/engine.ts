@@ -11,7 +11,7 @@ import { withOrderKey } from '../../shared/trace/order-key.ts';
 import { SAGA_NAME } from '../../shared/trace/semconv.ts';
 import { OUTBOX_CHANNEL } from '../outbox.ts';
 import { type ActiveSaga, activate } from './active-saga.ts';
-import { createClaims, type LoadedSaga, load, type SagaRow, withSignals } from './claims.ts';
+import { createClaims, dueAmong, type LoadedSaga, load, type SagaRow } from './claims.ts';
 import type { Saga } from './define.ts';
 import { checkpoint, type DriverOptions, drive, park } from './driver.ts';
 import { EngineStoppingError, SagaInputError, SagaLostError, UnknownDefinitionError } from './errors.ts';
@@ -19,6 +19,7 @@ import { createJournal, type NewSaga } from './journal.ts';
 import { jobSignal, nextCommand, type SagaOutcome } from './machine.ts';
 import { createRunner } from './runner.ts';
 import { type SignalReceipt, sendSignal, storeSignal } from './signals.ts';
+import { createStrays } from './strays.ts';
 import { uuidV7 } from './uuid-v7.ts';
 import { awaitEnd } from './view.ts';
 
@@ -93,7 +94,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     maxActive: { min: 1 },
     drainTimeoutMs: { min: 0 },
   });
-  const { database, logger, pollMs = 1_000, maxActive = 1_000 } = options;
+  const { database, logger, pollMs = 1_000, leaseMs = 15_000, maxActive = 1_000 } = options;
   const definitions = new Map(options.sagas.map((saga) => [keyOf(saga), saga]));
   const active = new Map<string, ActiveSaga>();
   const waking = new Set<{ end: () => void }>();
@@ -107,7 +108,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
   const runner = createRunner({
     database,
     service: options.service,
-    leaseMs: options.leaseMs ?? 15_000,
+    leaseMs,
     logger,
     onLost: () => {
       if (active.size > 0)
@@ -126,6 +127,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     },
   });
   const claims = createClaims(database, options.sagas, runner.id);
+  const strays = createStrays({ mine: claims.mine, isInHand: (id) => active.has(id), disown: runner.disown });
   const driver: DriverOptions = {
     database,
     journal,
@@ -174,7 +176,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
 
   const recheck = new GroupCommit<string, void>({
     commit: async (ids) => {
-      const found = await withSignals(database, ids);
+      const found = await dueAmong(database, ids);
       if (found.length > 0) await wake(found);
       return ids.map(() => undefined);
     },
@@ -208,9 +210,10 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
   /** Errors: none; polling finds them as well. */
   const wake = async (ids: readonly string[]): Promise<void> => {
     if (isStopping || !started || !runner.isAlive()) return;
-    await Promise.all(ids.map((id) => claim.add(id))).catch((error) =>
-      logger?.warn({ err: error }, 'claiming a saga failed; it will be polled for'),
-    );
+    await Promise.all(ids.map((id) => claim.add(id))).catch((error) => {
+      strays.suspect();
+      logger?.warn({ err: error }, 'claiming a saga failed; it will be polled for');
+    });
   };
 
   const adopt = async (rows: readonly SagaRow[]): Promise<void> => {
@@ -219,7 +222,11 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
 
   const adoptOne = (loaded: LoadedSaga): void => {
     const definition = definitions.get(keyOf(loaded));
-    if (!definition || active.has(loaded.id)) return;
+    if (!definition) return;
+    if (active.has(loaded.id)) {
+      void runner.disown([loaded.id]).catch(strays.suspect); // it was let go of here, and is not gone yet
+      return;
+    }
     const { previous_owner: from, span, id } = loaded;
     let saga: ActiveSaga;
     try {
@@ -254,8 +261,18 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
   };
 
   const poll = async (): Promise<void> => {
+    try {
+      await look();
+    } catch (error) {
+      strays.suspect();
+      throw error;
+    }
+  };
+
+  const look = async (): Promise<void> => {
     await runner.renew();
     if (isStopping || !runner.isAlive()) return;
+    await strays.giveUp();
     const room = maxActive - active.size;
     if (room > 0) await adopt(await claims.due(room));
     if (room > 0 && active.size < maxActive) await adopt(await claims.orphaned(maxActive - active.size));
@@ -299,7 +316,8 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
 
   const start = async () => {
     await runner.register();
-    polling = await startPolling({ database, pollMs, poll, logger });
+    // The lease is renewed by polling, and in time.
+    polling = await startPolling({ database, pollMs: Math.min(pollMs, leaseMs / 3), poll, logger });
   };
 
   const stop = async () => {

@@ -15,7 +15,7 @@ export async function runOrder(
 ): Promise<OrderReport> {
   const { orderKey } = scenario.order;
   const { sandbox, store, orderService } = system;
-  for (const fault of scenario.faults) await sandbox.addFault({ ...withTimes(fault), orderKey });
+  for (const fault of scenario.faults) await sandbox.faults.add({ ...withTimes(fault), orderKey });
   const client = createOrderClient(orderService.ready.url);
   const killing = scenario.killsWorker ? killWorkerDuringSetUp(system, orderKey) : undefined;
   const signal = AbortSignal.timeout(timeoutMs);

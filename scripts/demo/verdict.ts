@@ -82,7 +82,7 @@ const CONFIRMED = [
   'mail/send',
 ];
 /** What may stand although the order was compensated: it was never to be undone. */
-const STAYS = new Set(['account/verify', 'payment/prepare', 'payment/register-card', 'registrar/acquire']);
+const STAYS = new Set(['account/verify', 'payment/register-card', 'registrar/acquire']);
 
 /** Every effect once; of an order that was compensated none stands that can be undone. */
 function ledgerProblems(outcome: Verdict['outcome'], effects: readonly LedgerRow[]): string[] {

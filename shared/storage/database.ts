@@ -7,13 +7,13 @@ import { checkNumbers } from '../options.ts';
 import { count } from '../trace/meters.ts';
 import { errorMessage, errorType } from '../trace/record-error.ts';
 import { ERROR_TYPE } from '../trace/semconv.ts';
-import { DatabaseUnavailableError, isConnectionLost } from './errors.ts';
+import { DatabaseUnavailableError, isConnectionLost, TransactionAbortedError } from './errors.ts';
 import { createListener } from './listener.ts';
 import { createNotifier } from './notifier.ts';
 import { type DatabaseOptions, poolConfig } from './pool-config.ts';
 import type { SqlClient } from './sql-client.ts';
 
-export { DatabaseUnavailableError } from './errors.ts';
+export { DatabaseUnavailableError, TransactionAbortedError } from './errors.ts';
 export type { DatabaseOptions } from './pool-config.ts';
 
 export interface Transaction extends SqlClient {
@@ -24,12 +24,13 @@ export interface Transaction extends SqlClient {
 }
 
 export interface Database extends SqlClient {
-  /** Typed queries, each on a connection of the pool. */
+  /** Typed queries, each on a connection of the pool. They wait for a server that is away; errors are those of `pg`. */
   kysely<Tables>(): Kysely<Tables>;
   /**
    * Commits when `work` resolves (READ COMMITTED), rolls back when it throws.
    *
-   * Errors: what `work` throws; DatabaseUnavailableError. It is not run again once `work` has begun.
+   * Errors: what `work` throws; DatabaseUnavailableError; TransactionAbortedError when `work` passed over a statement that
+   * failed. It is not run again once `work` has begun.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /**
@@ -63,6 +64,8 @@ export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool(poolConfig(options));
   // An idle connection that the server closed: the pool replaces it when one is needed.
   pool.on('error', (error) => lost(logger, error));
+  // One that is in use: its next statement fails. An error that nobody listens to would end the process.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const notifier = createNotifier(
     // Shared by everybody who notifies meanwhile, so nobody's span is active.
     (channel) => context.with(ROOT_CONTEXT, () => pool.query('SELECT pg_notify($1, $2)', [channel, ''])),
@@ -72,11 +75,11 @@ export function openDatabase(options: DatabaseOptions): Database {
   let closed: Promise<void> | undefined;
 
   /** Whatever was not begun may be tried again. */
-  const acquire = async (): Promise<PoolClient> => {
+  const acquire = async (begin: boolean): Promise<PoolClient> => {
     const givesUpAtMs = performance.now() + reconnectWithinMs;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
       try {
-        return await pool.connect();
+        return await connect(pool, begin);
       } catch (error) {
         if (!isConnectionLost(error)) throw error;
         lost(logger, error);
@@ -86,8 +89,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     }
   };
 
-  const withClient = async <T>(work: (client: PoolClient) => Promise<T>): Promise<T> => {
-    const client = await acquire();
+  const withClient = async <T>(begin: boolean, work: (client: PoolClient) => Promise<T>): Promise<T> => {
+    const client = await acquire(begin);
     let failure: unknown;
     const onError = (error: Error) => {
       failure = error; // the statement under way rejects as well
@@ -107,11 +110,11 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 
   return {
-    query: (statement, values) => withClient((client) => run(client, statement, values)),
-    kysely: <Tables>() => new KyselyOf<Tables>({ dialect: new PostgresDialect({ pool }) }),
+    query: (statement, values) => withClient(false, (client) => run(client, statement, values)),
+    kysely: <Tables>() => kyselyOn<Tables>(() => acquire(false)),
     transaction: async (work) => {
       const callbacks: (() => void)[] = [];
-      const result = await withClient((client) => inTransaction(client, work, callbacks));
+      const result = await withClient(true, (client) => inTransaction(client, work, callbacks));
       for (const callback of callbacks) callback();
       return result;
     },
@@ -156,27 +159,50 @@ async function inTransaction<T>(
   work: (tx: Transaction) => Promise<T>,
   callbacks: (() => void)[],
 ): Promise<T> {
-  await client.query('BEGIN');
   let result: T;
+  let cause: unknown;
+  const query: SqlClient['query'] = (statement, values) =>
+    run<never>(client, statement, values).catch((error) => {
+      cause ??= error;
+      throw error;
+    });
   try {
     result = await work({
-      query: (statement, values) => run(client, statement, values),
-      kysely: <Tables>() => kyselyOn<Tables>(client),
+      query,
+      kysely: <Tables>() => kyselyOn<Tables>(async () => borrowed(client)),
       afterCommit: (callback) => callbacks.push(callback),
     });
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {}); // a lost connection has rolled back
     throw error;
   }
-  await client.query('COMMIT');
+  const { command } = await client.query('COMMIT');
+  if (command !== 'COMMIT') throw new TransactionAbortedError({ cause }); // PostgreSQL says so in no other way
   return result;
 }
 
-/** Kysely takes a pool; this one has a single connection that it must not release. */
-function kyselyOn<Tables>(client: PoolClient): Kysely<Tables> {
-  const borrowed = { query: client.query.bind(client), release: () => {} } as unknown as PoolClient;
-  const pool = { connect: async () => borrowed, end: async () => {} } as unknown as pg.Pool;
+/** A connection, in which a transaction has begun when one is wanted. */
+async function connect(pool: pg.Pool, begin: boolean): Promise<PoolClient> {
+  const client = await pool.connect();
+  if (!begin) return client;
+  try {
+    await client.query('BEGIN');
+    return client;
+  } catch (error) {
+    client.release(true);
+    throw error;
+  }
+}
+
+/** Kysely takes a pool, of which it wants only this. */
+function kyselyOn<Tables>(connected: () => Promise<PoolClient>): Kysely<Tables> {
+  const pool = { connect: connected, end: async () => {} } as unknown as pg.Pool;
   return new KyselyOf<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** A connection that Kysely must not release. */
+function borrowed(client: PoolClient): PoolClient {
+  return { query: client.query.bind(client), release: () => {} } as unknown as PoolClient;
 }
 
 function lost(logger: Logger | undefined, error: unknown): void {

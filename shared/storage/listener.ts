@@ -18,20 +18,26 @@ const LONGEST_PAUSE_MS = 2_000;
  */
 export function createListener({ options, channel, onNotice, onLost }: ListenerOptions) {
   const stopping = new AbortController();
-  let client: pg.Client | undefined;
-  const connected = Promise.withResolvers<void>();
+  const attempted = Promise.withResolvers<void>();
 
   const listenOnce = async (): Promise<void> => {
     const own = new pg.Client({ ...poolConfig(options), statement_timeout: 0 });
     const ended = new Promise<void>((resolve) => own.once('end', () => resolve()));
+    const end = () => void own.end().catch(() => {});
     own.on('error', onLost);
     own.on('notification', onNotice);
-    await own.connect();
-    client = own;
-    await own.query(`LISTEN ${own.escapeIdentifier(channel)}`);
-    onNotice();
-    connected.resolve();
-    await ended;
+    try {
+      await own.connect();
+      await own.query(`LISTEN ${own.escapeIdentifier(channel)}`);
+      attempted.resolve();
+      stopping.signal.addEventListener('abort', end);
+      if (stopping.signal.aborted) return; // it was stopped meanwhile
+      onNotice();
+      await ended;
+    } finally {
+      stopping.signal.removeEventListener('abort', end);
+      end();
+    }
   };
 
   const keepListening = async () => {
@@ -39,6 +45,7 @@ export function createListener({ options, channel, onNotice, onLost }: ListenerO
     while (!stopping.signal.aborted) {
       const startedMs = performance.now();
       await listenOnce().catch(onLost);
+      attempted.resolve();
       if (performance.now() - startedMs > LONGEST_PAUSE_MS) pauseMs = FIRST_PAUSE_MS;
       await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => {});
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
@@ -47,12 +54,10 @@ export function createListener({ options, channel, onNotice, onLost }: ListenerO
 
   const running = keepListening();
   return {
-    /** Resolves once it listens for the first time, or was stopped before. */
-    ready: connected.promise,
+    /** Resolves once it listens for the first time, or the first attempt to has failed. */
+    ready: attempted.promise,
     async stop() {
       stopping.abort();
-      connected.resolve();
-      await client?.end().catch(() => {});
       await running;
     },
   };

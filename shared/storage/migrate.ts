@@ -53,10 +53,10 @@ export async function migrate(database: Database, set: MigrationSet): Promise<st
   const applied: string[] = [];
   for (const migration of set.migrations) {
     const isNew = await database.transaction(async (tx) => {
+      await tx.query('SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0'); // it may take as long as it takes
       await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
         `throughline migrations ${set.schema}`,
       ]);
-      await tx.query('SET LOCAL lock_timeout = 0');
       const rows = await readApplied(tx, set, { create: true });
       refuse(set, rows);
       if (rows.some(({ name }) => name === migration.name)) return false;
@@ -117,7 +117,7 @@ async function readApplied(
   ]);
   if (!found[0]?.found) return [];
   const { rows } = await client.query<AppliedRow>(
-    `SELECT name, checksum, catalog FROM ${table(set)} ORDER BY name`,
+    `SELECT name, checksum, catalog FROM ${table(set)} ORDER BY applied_at, name`,
   );
   return rows;
 }

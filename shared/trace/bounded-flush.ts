@@ -34,7 +34,7 @@ export function createBoundedFlush(flush: () => Promise<void>): () => Promise<vo
     // The flush under way may have begun before the caller's spans ended: whoever comes now shares the one after it.
     queued ??= shared.then(() => {
       queued = undefined;
-      return next();
+      return performance.now() < resumesAtMs ? undefined : next();
     });
     return queued;
   };

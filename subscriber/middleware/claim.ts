@@ -38,13 +38,18 @@ export function claim(options: ClaimOptions): Middleware {
       return handBack(errorMessage(error), UNAVAILABLE_RETRY_MS);
     }
     if ('kind' in claimed) return refused(options, delivery, claimed);
-    const outcome = await next(
-      { ...delivery, attempt: claimed.attempt, claim: claimed },
-      inbox.signal(signal),
-    );
-    if (outcome.kind === 'cancelled') await inbox.bury(claimed, 'cancelled', outcome.by);
-    else if (outcome.kind === 'retry') await inbox.release(claimed, !outcome.handedBack);
-    return outcome;
+    try {
+      const outcome = await next(
+        { ...delivery, attempt: claimed.attempt, claim: claimed },
+        inbox.signal(signal),
+      );
+      if (outcome.kind === 'cancelled') await inbox.bury(claimed, 'cancelled', outcome.by);
+      else if (outcome.kind === 'retry') await inbox.release(claimed, !outcome.handedBack);
+      return outcome;
+    } catch (error) {
+      await inbox.release(claimed, false); // or it would be renewed for as long as this process lives
+      throw error;
+    }
   };
 }
 

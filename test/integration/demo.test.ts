@@ -5,7 +5,9 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { runToEnd } from '../support/child-process.ts';
 import { gcloudMissing } from '../support/pubsub-target.ts';
 
-const demo = (...args: string[]) => runToEnd(process.execPath, ['scripts/publish.ts', 'demo', ...args]);
+const TIMEOUT_MS = 60_000;
+const demo = (...args: string[]) =>
+  runToEnd(process.execPath, ['scripts/publish.ts', 'demo', ...args], { timeoutMs: TIMEOUT_MS });
 
 interface DemoJson {
   readonly ok: boolean;
@@ -14,72 +16,105 @@ interface DemoJson {
     orderKey: string;
     outcome: string;
     setUpAttempts: number;
+    compensations: readonly string[];
     connected: boolean;
     problems: readonly string[];
     spans: readonly { service: string; name: string }[];
   }[];
 }
 
-describe('npm run publish demo', () => {
-  test('prints three connected orders, one with its compensations in reverse, and exits with 0', async () => {
-    const { exitCode, stdout, stderr } = await runToEnd('npm', ['run', 'publish', 'demo']);
+const SIX_STEPS_BACK = ['set-up-workspace', 'settle-payment', 'create-contract', 'redeem-card'];
+
+async function orderFile(lines: readonly string[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'orders-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const file = join(folder, 'orders.jsonl');
+  await writeFile(file, lines.join('\n'));
+  return file;
+}
+
+const line = (orderKey: string, more: object = {}) =>
+  JSON.stringify({ orderKey, domain: 'shop.example', email: 'owner@shop.example', ...more });
+
+describe('npm run publish demo', { timeout: TIMEOUT_MS }, () => {
+  test('prints five connected orders, compensations in reverse among them, and exits with 0', async () => {
+    const { exitCode, stdout, stderr } = await runToEnd('npm', ['run', 'publish', 'demo'], {
+      timeoutMs: TIMEOUT_MS,
+    });
     expect(exitCode, stderr).toBe(0);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: no colours into a pipe is what is tested
     expect(stdout).not.toMatch(/\u001B/);
     const trees = stdout.split(/\n(?=O-[a-z0-9]+-\d {2})/).slice(1);
-    expect(trees).toHaveLength(3);
-    const [succeeded = '', compensated = '', retried = ''] = trees;
+    expect(trees).toHaveLength(5);
+    const [approved = '', declined = '', failed = '', lost = '', killed = ''] = trees;
     for (const tree of trees) {
-      expect(tree).toMatch(/place order +order-service/);
-      expect(tree).toMatch(/process workspace-jobs +order-worker/);
+      expect(tree).toMatch(/^POST \/orders +order-service/m);
+      expect(tree).toMatch(/└─ saga workspace-card-order +order-service/);
+      expect(tree).not.toMatch(/pg\.query/);
     }
-    expect(succeeded).toMatch(/^✓ confirmed · connected: 12 spans of 2 services in trace [0-9a-f]{32}$/m);
-    expect(compensated).toMatch(/^✓ compensated · connected: \d+ spans of 2 services/m);
-    const undone = compensated.matchAll(/compensate (\S+) .*↩ undoes step (\S+)/g);
-    expect([...undone].map(([, compensation, step]) => [compensation, step])).toEqual([
-      ['settle-payment', 'settle-payment'],
-      ['redeem-card', 'redeem-card'],
-    ]);
-    expect(compensated).toMatch(/attempt 3 {2}→ dead letter/);
-    expect(retried).toMatch(/attempt 3 {2}⇠ attempt 2/);
-    expect(retried).toMatch(/^✓ confirmed · connected/m);
-    expect(stdout).toContain('3 of 3 orders are connected and ended as they should.');
+    expect(approved).toMatch(/resume workspace-card-order .*⇠ caused by GET \/orders\/:orderKey\/3ds-return/);
+    expect(approved).toMatch(/^✓ confirmed · connected: \d+ spans of 3 services in 2 traces/m);
+    expect(undoneIn(declined)).toEqual(['settle-payment', 'create-contract', 'redeem-card']);
+    expect(declined).toMatch(/^✓ compensated · connected: \d+ spans of 2 services in 2 traces/m);
+    expect(undoneIn(failed)).toEqual(SIX_STEPS_BACK);
+    expect(failed).toMatch(/attempt 3 {2}→ dead letter {2}⇠ attempt 2/);
+    expect(failed).toMatch(
+      /^✓ compensated · connected: \d+ spans of 3 services in trace [0-9a-f]{32} \(\d+ of statements and requests not shown\)$/m,
+    );
+    expect(lost).toMatch(/POST \/v1\/card\/redeem .*✗ connection-broken/);
+    expect(lost).toMatch(/^✓ confirmed/m);
+    expect(killed.match(/send workspace-jobs .*workspace\.set-up/g)).toHaveLength(2);
+    expect(killed).toMatch(/^✓ confirmed/m);
+    expect(stdout).toContain('5 of 5 orders are connected and ended as they should.');
   });
 
   test('with --orders names each bad line and its reason, runs the good ones, and exits with 1', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'orders-'));
-    onTestFinished(() => rm(folder, { recursive: true }));
-    const file = join(folder, 'orders.jsonl');
-    const order = (orderKey: string, more: object = {}) =>
-      JSON.stringify({ orderKey, domain: 'shop.example', email: 'owner@shop.example', ...more });
-    const refused = { partner: 'workspace', effect: 'set-up', status: 422 };
-    const lines = [
-      order('good-1'),
+    const items = [{ sku: 'workspace-plus', quantity: 100 }];
+    const refused = { partner: 'workspace', effect: 'set-up', kind: 'refuse' };
+    const file = await orderFile([
+      line('good-1'),
       '{"orderKey": ',
       '',
-      order('no spaces please'),
-      order('good-1'),
-      order('good-2', { faults: [refused] }),
-      order('good-3', { colour: 'red' }),
+      line('no spaces please'),
+      line('good-1'),
+      line('good-2', { faults: [refused] }),
+      line('good-3', { colour: 'red' }),
       '[]',
-    ];
-    await writeFile(file, lines.join('\n'));
+      line('good-4', { items, decision: 'decline' }),
+      line('good-5', { faults: [{ ...refused, kind: 'lost-answer', times: 2 }] }),
+      line('good-6', { faults: [{ ...refused, kind: 'bad-mood' }] }),
+    ]);
     const { exitCode, stdout, stderr } = await demo('--orders', file, '--json');
     expect(exitCode).toBe(1);
     const reports: DemoJson = JSON.parse(stdout);
     expect(reports.ok).toBe(false);
-    expect(reports.badLines.map(({ line }) => line)).toEqual([2, 4, 5, 7, 8]);
+    expect(reports.badLines.map((bad) => bad.line)).toEqual([2, 4, 5, 7, 8, 11]);
+    const right = { connected: true, problems: [] };
     expect(reports.orders).toMatchObject([
-      { orderKey: 'good-1', outcome: 'confirmed', connected: true, problems: [] },
-      { orderKey: 'good-2', outcome: 'compensated', connected: true, problems: [] },
+      { orderKey: 'good-1', outcome: 'confirmed', ...right },
+      { orderKey: 'good-2', outcome: 'compensated', setUpAttempts: 1, ...right },
+      { orderKey: 'good-4', outcome: 'compensated', setUpAttempts: 0, ...right },
+      { orderKey: 'good-5', outcome: 'confirmed', compensations: [], ...right },
     ]);
-    const complaints = stderr.split('\n').filter((line) => line !== '');
+    const complaints = stderr.split('\n').filter((text) => text !== '');
     expect(complaints).toEqual([
       expect.stringMatching(/orders\.jsonl:2: expected a JSON object: /),
       expect.stringMatching(/orders\.jsonl:4: orderKey: expected up to 128 letters/),
       expect.stringMatching(/orders\.jsonl:5: orderKey: "good-1" was used on line 1 already$/),
       expect.stringMatching(/orders\.jsonl:7: .*"colour"/),
       expect.stringMatching(/orders\.jsonl:8: /),
+      expect.stringMatching(/orders\.jsonl:11: faults\.0\.kind: .*"lost-answer"/),
+    ]);
+  });
+
+  test('an order whose customer never goes to the bank is told as unfinished, and the exit code is 1', async () => {
+    const items = [{ sku: 'workspace-plus', quantity: 100 }];
+    const file = await orderFile([line('undecided', { items, decision: 'ignore' })]);
+    const { exitCode, stdout } = await demo('--orders', file, '--json', '--timeout', '3');
+    expect(exitCode).toBe(1);
+    const { orders }: DemoJson = JSON.parse(stdout);
+    expect(orders).toMatchObject([
+      { outcome: 'waiting', problems: [expect.stringMatching(/the order is waiting, which is no end/)] },
     ]);
   });
 
@@ -88,16 +123,29 @@ describe('npm run publish demo', () => {
     expect(exitCode, stderr).toBe(0);
     const { ok, badLines, orders }: DemoJson = JSON.parse(stdout);
     expect({ ok, badLines }).toEqual({ ok: true, badLines: [] });
+    const right = { connected: true, problems: [] };
     expect(orders).toMatchObject([
-      { outcome: 'confirmed', setUpAttempts: 1, connected: true, problems: [] },
-      { outcome: 'compensated', setUpAttempts: 3, connected: true, problems: [] },
-      { outcome: 'confirmed', setUpAttempts: 3, connected: true, problems: [] },
+      { outcome: 'confirmed', setUpAttempts: 1, compensations: [], ...right },
+      { outcome: 'compensated', setUpAttempts: 0, ...right },
+      { outcome: 'compensated', setUpAttempts: 3, compensations: SIX_STEPS_BACK, ...right },
+      { outcome: 'confirmed', setUpAttempts: 1, compensations: [], ...right },
+      { outcome: 'confirmed', compensations: [], ...right },
     ]);
-    for (const { spans } of orders) {
+    for (const { spans, setUpAttempts } of orders) {
+      const worker = setUpAttempts > 0 ? ['order-worker'] : [];
       expect(new Set(spans.map(({ service }) => service))).toEqual(
-        new Set(['order-service', 'order-worker']),
+        new Set(['order-service', 'partners', ...worker]),
       );
     }
+  });
+
+  test('with --all-spans shows the statements and requests too', async () => {
+    const file = await orderFile([line('all-of-it')]);
+    const { exitCode, stdout, stderr } = await demo('--orders', file, '--all-spans');
+    expect(exitCode, stderr).toBe(0);
+    expect(stdout).toMatch(/─ pg\.query:COMMIT/);
+    expect(stdout).toMatch(/─ request handler - \/orders/);
+    expect(stdout).not.toContain('not shown');
   });
 
   test.each([
@@ -117,7 +165,15 @@ describe('npm run publish demo', () => {
       const { exitCode, stdout, stderr } = await demo('--emulator', 'gcloud');
       expect(exitCode, stderr).toBe(0);
       expect(stdout).toContain("Pub/Sub: Google's emulator at ");
-      expect(stdout).toContain('3 of 3 orders are connected and ended as they should.');
+      expect(stdout).toContain('5 of 5 orders are connected and ended as they should.');
     },
   );
 });
+
+/** The steps that a printed tree says were undone, from above to below. */
+function undoneIn(tree: string): string[] {
+  const lines = tree.matchAll(/compensate (\S+) .*↩ undoes step (\S+)/g);
+  return [...lines].flatMap(([, compensation, step]) =>
+    compensation === step && step !== undefined ? [step] : [`${compensation} undoes ${step}`],
+  );
+}

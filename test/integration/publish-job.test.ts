@@ -40,7 +40,6 @@ describe('npm run publish', () => {
     expect(receivedMessages).toHaveLength(1);
     const message = receivedMessages?.[0]?.message;
     expect(JSON.parse(Buffer.from(message?.data ?? '').toString())).toEqual(NOTIFICATION);
-    expect(message?.orderingKey).toBe('O-1');
     expect(message?.attributes).toMatchObject({
       'ce-id': 'mail-1',
       'ce-type': 'notification.send.v1',

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { defineSaga, readSaga, type SagaEngine, skip, suspend } from '../../publisher/saga/index.ts';
+import { defineSaga, readSaga, type SagaEngine, suspend } from '../../publisher/saga/index.ts';
 import { defineJob } from '../../shared/index.ts';
 import { createGate } from '../support/gate.ts';
 import { createSagaLab, type SagaLab } from '../support/saga-lab.ts';
@@ -238,12 +238,11 @@ describe('a signal', () => {
   });
 
   test('that arrives twice, or ten times at once, resumes once', async () => {
-    const engines = [await lab.start([asks]), await lab.start([asks])];
-    const [engine] = engines as [SagaEngine, SagaEngine];
+    const [engine, other] = [await lab.start([asks]), await lab.start([asks])];
     const sagaId = await begin(engine);
     await lab.reaches(sagaId, 'waiting');
     const receipts = await Promise.all(
-      Array.from({ length: 10 }, (_, index) => approve(engines[index % 2] ?? engine, sagaId)),
+      Array.from({ length: 10 }, (_, index) => approve(index % 2 ? engine : other, sagaId)),
     );
     expect(receipts.filter((receipt) => receipt === 'accepted')).toHaveLength(1);
     expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
@@ -261,8 +260,7 @@ describe('a signal', () => {
   });
 
   test('that races with the deadline either resumes the step or times it out, never both', async () => {
-    const engines = [await lab.start([asks]), await lab.start([asks])];
-    const [engine, other] = engines as [SagaEngine, SagaEngine];
+    const [engine, other] = [await lab.start([asks]), await lab.start([asks])];
     const sagas = await Promise.all(Array.from({ length: 40 }, () => begin(engine, 60)));
     await Promise.all(sagas.map((sagaId) => lab.reaches(sagaId, 'waiting').catch(() => {})));
     await Promise.all(sagas.map((sagaId, index) => approve(index % 2 ? engine : other, sagaId)));
@@ -290,7 +288,7 @@ describe('a signal', () => {
     const sagaId = await begin(first, 60_000, 'dying');
     const web = await lab.start([asks], { isStarted: false });
     expect(await approve(web, sagaId)).toBe('accepted');
-    first.database.hold((text) => text.includes('throughline-saga-with-signals'));
+    first.database.hold((text) => text.includes('throughline-saga-due-among'));
     gate.open();
     expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
   });

@@ -7,6 +7,8 @@ export interface GatedDatabase extends Database {
   hold(matches?: (text: string) => boolean): Hold;
   /** The next statement that `matches` takes effect, and its answer is lost. Resolves when that has happened. */
   loseAnswer(matches: (text: string) => boolean): Promise<void>;
+  /** Lets go of all that is held. */
+  letGo(): void;
 }
 
 export interface Hold {
@@ -25,6 +27,7 @@ const nothing = () => {};
 
 export function gateDatabase(database: Database): GatedDatabase {
   const rules = new Set<Rule>();
+  const holds = new Set<Hold>();
   const gated = (client: SqlClient): SqlClient['query'] =>
     async function query(statement: Parameters<SqlClient['query']>[0], values?: unknown[]) {
       const text = typeof statement === 'string' ? statement : `${statement.name}: ${statement.text}`;
@@ -52,7 +55,12 @@ export function gateDatabase(database: Database): GatedDatabase {
         rules.delete(rule);
         opened.resolve();
       };
-      return { reached: reached.promise, letGo };
+      const hold = { reached: reached.promise, letGo };
+      holds.add(hold);
+      return hold;
+    },
+    letGo() {
+      for (const hold of holds) hold.letGo();
     },
     loseAnswer(matches) {
       const { promise, resolve } = Promise.withResolvers<void>();

@@ -22,6 +22,8 @@ export interface SagaLab {
   state(sagaId: string): Promise<string>;
   /** Resolves when the saga's row says so. */
   reaches(sagaId: string, state: string): Promise<void>;
+  /** What others see of a process that died: it says nothing more, and its lease has run out. */
+  kill(engine: LabEngine): Promise<void>;
   /** Stores a worker's result as the results' worker would. */
   jobDone(engine: SagaEngine, sagaId: string, step: string, result: unknown): Promise<void>;
   /** Ends the engines of the test. */
@@ -58,6 +60,7 @@ export async function createSagaLab(): Promise<SagaLab> {
       });
       if (isStarted) await engine.start();
       cleanUps.push(async () => {
+        database.letGo();
         await engine.stop();
         await plain.close();
       });
@@ -68,6 +71,10 @@ export async function createSagaLab(): Promise<SagaLab> {
     state: async (sagaId) => (await view(sagaId))?.state ?? 'unknown',
     reaches: (sagaId, state) =>
       expect.poll(() => lab.state(sagaId), { timeout: 10_000, interval: 10 }).toBe(state),
+    async kill(engine) {
+      engine.database.hold();
+      await db.database.query('UPDATE throughline.saga_runner SET lease_until = now()');
+    },
     jobDone: (engine, sagaId, step, result) =>
       db.database.transaction((tx) =>
         engine.deliver(tx, { sagaId, jobId: `${sagaId}/${step}`, outcome: 'done', result: result as never }),

@@ -1,9 +1,10 @@
 import { createRequire } from 'node:module';
+import { startEmulatorProcess } from '../emulator-process.ts';
 import type { BenchOptions } from '../options.ts';
 import type { BenchResult } from '../report.ts';
+import { rotated } from '../rounds.ts';
 import { ratio, type Summary, summarise } from '../statistics.ts';
 import { CONTENDERS, type ContenderName } from './assignment.ts';
-import { startEmulatorProcess } from './emulator-process.ts';
 import { type RunResult, runContender } from './run.ts';
 
 /**
@@ -52,12 +53,6 @@ type Runs = Record<ContenderName, RunResult[]>;
 
 function emptyRuns(): Runs {
   return Object.fromEntries(CONTENDERS.map((name): [string, RunResult[]] => [name, []])) as Runs;
-}
-
-/** Another order each round, so that none always runs on a warmer or fuller emulator. */
-function rotated<T>(list: readonly T[], by: number): readonly T[] {
-  const at = by % list.length;
-  return [...list.slice(at), ...list.slice(0, at)];
 }
 
 function progressLine(round: number, name: string, burst: RunResult, calm: RunResult): string {

@@ -1,3 +1,4 @@
+import { told } from '../child.ts';
 import { quantile } from '../statistics.ts';
 import type { Assignment, SideResult } from './assignment.ts';
 import { type Contender, nowMs } from './contender.ts';
@@ -18,17 +19,6 @@ async function createContender({ contender, emulatorHost }: Assignment): Promise
     case 'throughline_client':
       return throughline(emulatorHost, 'client');
   }
-}
-
-function told(text: string): Promise<void> {
-  return new Promise((resolve) => {
-    const listener = (message: unknown) => {
-      if (message !== text) return;
-      process.off('message', listener);
-      resolve();
-    };
-    process.on('message', listener);
-  });
 }
 
 async function publishSide(contender: Contender, { names, load }: Assignment): Promise<SideResult> {

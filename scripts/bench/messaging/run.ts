@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { type BenchChild, startBenchChild } from '../child.ts';
 import type { Assignment, ContenderName, SideResult } from './assignment.ts';
 import type { Load } from './contender.ts';
 
@@ -28,20 +28,21 @@ export async function runContender(
   runs += 1;
   const name = `bench-${process.pid}-${runs}`;
   const shared = { contender, emulatorHost, names: { topic: name, subscription: name }, load };
-  const flags = options.watchHeap ? ['--expose-gc'] : [];
-  const subscriber = startSide({ ...shared, role: 'subscribe' }, flags);
+  const subscriber = startSide({ ...shared, role: 'subscribe' }, options.watchHeap ? ['--expose-gc'] : []);
+  const [ready, warm] = [subscriber.says('ready'), subscriber.says('warm')];
+  warm.catch(() => {});
   try {
-    await subscriber.ready;
+    await ready;
     const publisher = startSide({ ...shared, role: 'publish' }, []);
     try {
-      await subscriber.warm;
-      publisher.child.send('go');
+      await warm;
+      publisher.tell('go');
       return combine(await publisher.result, await subscriber.result, load);
     } finally {
-      publisher.child.kill('SIGKILL');
+      await publisher.stop();
     }
   } finally {
-    subscriber.child.kill('SIGKILL');
+    await subscriber.stop();
   }
 }
 
@@ -59,40 +60,7 @@ function combine(publish: SideResult, subscribe: SideResult, { messages }: Load)
   };
 }
 
-interface Side {
-  readonly child: ChildProcess;
-  readonly ready: Promise<void>;
-  /** The subscriber has handled the warm-up. */
-  readonly warm: Promise<void>;
-  readonly result: Promise<SideResult>;
-}
-
-function startSide(assignment: Assignment, flags: readonly string[]): Side {
-  const child = spawn(process.execPath, [...flags, PROCESS, JSON.stringify(assignment)], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    timeout: TIMEOUT_MS,
-  });
-  const { contender, role } = assignment;
-  const ended = new Promise<never>((_resolve, reject) => {
-    child.once('exit', (code, signal) => reject(new Error(`${contender} ${role} ended: ${signal ?? code}`)));
-  });
-  ended.catch(() => {});
-  const says = (word: string) =>
-    Promise.race([ended, message(child, (said) => said === word)]).then(() => {});
-  const [ready, warm] = [says('ready'), says('warm')];
-  for (const awaited of [ready, warm]) awaited.catch(() => {});
-  const result = Promise.race([
-    ended,
-    message(child, (said) => typeof said === 'object'),
-  ]) as Promise<SideResult>;
-  result.catch(() => {});
-  return { child, ready, warm, result };
-}
-
-function message(child: ChildProcess, isWanted: (said: unknown) => boolean): Promise<unknown> {
-  return new Promise((resolve) => {
-    child.on('message', (said) => {
-      if (isWanted(said)) resolve(said);
-    });
-  });
+function startSide(assignment: Assignment, flags: readonly string[]): BenchChild<SideResult> {
+  const name = `${assignment.contender} ${assignment.role}`;
+  return startBenchChild({ main: PROCESS, assignment, name, flags, timeoutMs: TIMEOUT_MS });
 }

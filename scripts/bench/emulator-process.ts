@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../../emulator/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../emulator/main.ts', import.meta.url));
 
 /** An emulator in a process of its own, as it stands beside the services in practice. */
 export async function startEmulatorProcess(kind: 'embedded' | 'gcloud') {

@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+
+export interface BenchChildOptions {
+  /** File of the child's main module. */
+  readonly main: string;
+  /** Given as JSON, the only argument. */
+  readonly assignment: unknown;
+  /** Shown when it fails. */
+  readonly name: string;
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+}
+
+/** A contender, or a part of one, in a process of its own. It sends words on its way, and one object: its result. */
+export interface BenchChild<Result> {
+  /** Resolves when it says this. Rejects when it ends before. */
+  says(word: string): Promise<void>;
+  tell(word: string): void;
+  readonly result: Promise<Result>;
+  /** May be called twice. Resolves when it has ended. */
+  stop(): Promise<void>;
+}
+
+export function startBenchChild<Result>(options: BenchChildOptions): BenchChild<Result> {
+  const child = spawn(
+    process.execPath,
+    [...(options.flags ?? []), options.main, JSON.stringify(options.assignment)],
+    {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      timeout: options.timeoutMs,
+      ...(options.env && { env: { ...process.env, ...options.env } }),
+    },
+  );
+  const exited = new Promise<string>((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+  });
+  const message = (isWanted: (said: unknown) => boolean) => {
+    const said = new Promise<unknown>((resolve, reject) => {
+      child.on('message', (one) => {
+        if (isWanted(one)) resolve(one);
+      });
+      // 'close', not 'exit': what it said last is read before.
+      child.once('close', () => exited.then((how) => reject(new Error(`${options.name} ended: ${how}`))));
+    });
+    said.catch(() => {});
+    return said;
+  };
+  return {
+    async says(word) {
+      await message((said) => said === word);
+    },
+    tell: (word) => child.send(word),
+    result: message((said) => typeof said === 'object') as Promise<Result>,
+    async stop() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** In the child: resolves when the bench says this. */
+export function told(word: string): Promise<void> {
+  return new Promise((resolve) => {
+    const listener = (message: unknown) => {
+      if (message !== word) return;
+      process.off('message', listener);
+      resolve();
+    };
+    process.on('message', listener);
+  });
+}

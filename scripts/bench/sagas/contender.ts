@@ -1,0 +1,66 @@
+import { quantile } from '../statistics.ts';
+import type { Load, SagaRun } from './assignment.ts';
+import { cpuMsOfTree } from './server-cpu.ts';
+import { expected, type Outcome } from './work.ts';
+
+/** One way of running sagas. */
+export interface Contender {
+  /** Runs one saga to its end, with everything stored that is to be stored. */
+  run(saga: number): Promise<Outcome>;
+  /** A server of its own, in place of PostgreSQL. */
+  readonly serverPid?: number;
+  close(): Promise<void>;
+}
+
+/** Keeps as many sagas under way as the load says; what ends within the window is measured. Errors: what a saga fails with. */
+export async function measure(contender: Contender, load: Load, postgresPid: number): Promise<SagaRun> {
+  const serverPid = contender.serverPid ?? postgresPid;
+  const latencies: number[] = [];
+  let begun = 0;
+  let isMeasuring = false;
+  let isOver = false;
+  const loop = async () => {
+    while (!isOver) {
+      const saga = begun++;
+      const startedMs = performance.now();
+      const outcome = await contender.run(saga);
+      if (outcome !== expected(saga)) throw new Error(`saga ${saga} ended ${outcome}`);
+      if (isMeasuring) latencies.push(performance.now() - startedMs);
+    }
+  };
+  const loops = Promise.all(Array.from({ length: load.concurrency }, loop));
+  const window = async () => {
+    await pause(load.warmUpMs);
+    isMeasuring = true;
+    const meter = startMeter(serverPid);
+    await pause(load.measureMs);
+    isMeasuring = false;
+    isOver = true;
+    return meter(latencies);
+  };
+  const run = await Promise.race([window(), loops.then(() => window())]);
+  await loops;
+  return { ...run, begun };
+}
+
+function startMeter(serverPid: number) {
+  const startedMs = performance.now();
+  const before = process.cpuUsage();
+  const serverBefore = cpuMsOfTree(serverPid);
+  return (latencies: readonly number[]) => {
+    const { user, system } = process.cpuUsage(before);
+    const seconds = (performance.now() - startedMs) / 1_000;
+    const sorted = latencies.toSorted((a, b) => a - b);
+    return {
+      sagasPerSecond: sorted.length / seconds,
+      cpuMsPerSaga: (user + system) / 1_000 / sorted.length,
+      serverCpuMsPerSaga: (cpuMsOfTree(serverPid) - serverBefore) / sorted.length,
+      p50Ms: quantile(sorted, 0.5),
+      p99Ms: quantile(sorted, 0.99),
+    };
+  };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

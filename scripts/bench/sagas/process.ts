@@ -1,0 +1,33 @@
+import type { Assignment } from './assignment.ts';
+import { byHand } from './by-hand.ts';
+import { type Contender, measure } from './contender.ts';
+import { dbos } from './dbos.ts';
+import { groupCommit } from './group-commit.ts';
+import { restate } from './restate.ts';
+import { stepCommit } from './step-commit.ts';
+import { throughline } from './throughline.ts';
+
+/** One contender, in a process of its own. */
+function createContender(assignment: Assignment): Promise<Contender> {
+  switch (assignment.contender) {
+    case 'throughline':
+      return throughline(assignment);
+    case 'dbos':
+      return dbos(assignment);
+    case 'restate':
+      return restate(assignment);
+    case 'step_commit':
+      return byHand(assignment.databaseUrl, STEP_COMMIT_CONNECTIONS, stepCommit);
+    case 'group_commit':
+      return byHand(assignment.databaseUrl, 1, groupCommit);
+  }
+}
+
+const STEP_COMMIT_CONNECTIONS = 50;
+
+const assignment = JSON.parse(process.argv[2] ?? '') as Assignment;
+const contender = await createContender(assignment);
+const run = await measure(contender, assignment.load, assignment.postgresPid);
+await contender.close();
+if (process.send) process.send(run, () => process.exit());
+else console.log(run);

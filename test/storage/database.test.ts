@@ -1,0 +1,209 @@
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  type Database,
+  type DatabaseOptions,
+  DatabaseUnavailableError,
+  openDatabase,
+  TransactionAbortedError,
+} from '../../shared/storage/database.ts';
+import { startTestTelemetry, type TestTelemetry } from '../fakes/telemetry.ts';
+import { createGate } from '../support/gate.ts';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
+
+let db: TestDatabase;
+let telemetry: TestTelemetry;
+beforeEach(async () => {
+  telemetry = startTestTelemetry();
+  db = await createTestDatabase();
+  await db.database.query('CREATE TABLE kept (number integer)');
+});
+afterEach(async () => {
+  await db.close();
+  await telemetry.stop();
+});
+
+/** Another process's connections to the same database. */
+function open(options: Partial<DatabaseOptions> = {}): Database {
+  const other = openDatabase({ connectionString: db.url, ...options });
+  onTestFinished(() => other.close());
+  return other;
+}
+
+async function kept(): Promise<number[]> {
+  const { rows } = await db.database.query<{ number: number }>('SELECT number FROM kept ORDER BY number');
+  return rows.map(({ number }) => number);
+}
+
+describe('a transaction', () => {
+  test('commits when its work resolves, with what the work resolved with', async () => {
+    const result = await db.database.transaction(async (tx) => {
+      await tx.query('INSERT INTO kept VALUES (1)');
+      await tx.kysely<{ kept: { number: number } }>().insertInto('kept').values({ number: 2 }).execute();
+      expect(await kept()).toEqual([]);
+      return 'ready';
+    });
+    expect(result).toBe('ready');
+    expect(await kept()).toEqual([1, 2]);
+  });
+
+  test('rolls back when its work throws, and gives the connection back', async () => {
+    const single = open({ maxConnections: 1 });
+    const failing = single.transaction(async (tx) => {
+      await tx.query('INSERT INTO kept VALUES (1)');
+      throw new Error('changed my mind');
+    });
+    await expect(failing).rejects.toThrow('changed my mind');
+    expect((await single.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    expect(await kept()).toEqual([]);
+  });
+
+  test('calls back after the commit, when others can see it, and never after a rollback', async () => {
+    const seen: Promise<number[]>[] = [];
+    await db.database.transaction(async (tx) => {
+      tx.afterCommit(() => seen.push(kept()));
+      await tx.query('INSERT INTO kept VALUES (1)');
+      expect(seen).toEqual([]);
+    });
+    expect(await Promise.all(seen)).toEqual([[1]]);
+    const failing = db.database.transaction(async (tx) => {
+      tx.afterCommit(() => seen.push(kept()));
+      throw new Error('changed my mind');
+    });
+    await expect(failing).rejects.toThrow('changed my mind');
+    expect(seen).toHaveLength(1);
+  });
+
+  test('that passes over a failed statement is told that nothing was committed, and calls nobody back', async () => {
+    let calledBack = false;
+    const passingOver = db.database.transaction(async (tx) => {
+      tx.afterCommit(() => {
+        calledBack = true;
+      });
+      await tx.query('INSERT INTO kept VALUES (1)');
+      await tx.query('SELECT nonsense').catch(() => {});
+    });
+    await expect(passingOver).rejects.toThrow(TransactionAbortedError);
+    await expect(passingOver).rejects.toMatchObject({ cause: { code: '42703' } });
+    expect(calledBack).toBe(false);
+    expect(await kept()).toEqual([]);
+  });
+});
+
+describe('time-outs', () => {
+  test('a statement that takes too long is cancelled, and the connection stays usable', async () => {
+    const impatient = open({ statementTimeoutMs: 50, maxConnections: 1 });
+    await expect(impatient.query('SELECT pg_sleep(20)')).rejects.toMatchObject({ code: '57014' });
+    expect((await impatient.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    expect(await telemetry.sum('throughline.database.errors')).toBe(0);
+  });
+
+  test('a statement that waits too long for a lock is cancelled', async () => {
+    const impatient = open({ lockTimeoutMs: 50 });
+    await db.database.transaction(async (tx) => {
+      await tx.query('LOCK TABLE kept');
+      await expect(impatient.query('INSERT INTO kept VALUES (1)')).rejects.toMatchObject({ code: '55P03' });
+    });
+    expect(await kept()).toEqual([]);
+  });
+
+  test('a transaction that its owner forgets is ended by the server', async () => {
+    const forgetful = open({ idleInTransactionTimeoutMs: 50 });
+    const locked = createGate();
+    const ended = createGate();
+    const forgotten = forgetful.transaction(async (tx) => {
+      await tx.query('LOCK TABLE kept');
+      locked.open();
+      await ended.opened;
+      await tx.query('INSERT INTO kept VALUES (1)');
+    });
+    await locked.opened;
+    expect(await kept()).toEqual([]); // waits for the lock to be given up
+    ended.open();
+    await expect(forgotten).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', outcomeUnknown: true });
+  });
+});
+
+describe('a connection that the server ends', () => {
+  const pidOf = async (client: Pick<Database, 'query'>) =>
+    (await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]?.pid;
+  const end = (pid: number | undefined) => db.database.query('SELECT pg_terminate_backend($1, 5000)', [pid]);
+
+  test('while it is idle is replaced, counted, and noticed by nobody', async () => {
+    const single = open({ maxConnections: 1 });
+    await end(await pidOf(single));
+    expect((await single.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    await expect
+      .poll(() => telemetry.sum('throughline.database.errors', { 'error.type': '57P01' }))
+      .toBeGreaterThan(0);
+  });
+
+  test('in the middle of a statement leaves the outcome unknown, and is counted', async () => {
+    const single = open({ maxConnections: 1 });
+    const pid = await pidOf(single);
+    const failing = single.query('SELECT pg_sleep(20)');
+    void end(pid);
+    await expect(failing).rejects.toThrow(DatabaseUnavailableError);
+    await expect(failing).rejects.toMatchObject({ outcomeUnknown: true, retryable: true });
+    expect(await telemetry.sum('throughline.database.errors', { 'error.type': '57P01' })).toBeGreaterThan(0);
+  });
+
+  test('between the statements of a transaction fails it, rolls it back and runs its work once', async () => {
+    const single = open({ maxConnections: 1 });
+    let runs = 0;
+    const failing = single.transaction(async (tx) => {
+      runs += 1;
+      await tx.query('INSERT INTO kept VALUES (1)');
+      await end(await pidOf(tx));
+      await tx.query('INSERT INTO kept VALUES (2)');
+    });
+    await expect(failing).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', outcomeUnknown: true });
+    expect(runs).toBe(1);
+    expect(await kept()).toEqual([]);
+    expect((await single.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
+
+  test('before the commit fails the transaction, though its work had resolved', async () => {
+    const single = open({ maxConnections: 1 });
+    let calledBack = false;
+    const failing = single.transaction(async (tx) => {
+      tx.afterCommit(() => {
+        calledBack = true;
+      });
+      await tx.query('INSERT INTO kept VALUES (1)');
+      await end(await pidOf(tx));
+    });
+    await expect(failing).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', outcomeUnknown: true });
+    expect(calledBack).toBe(false);
+    expect(await kept()).toEqual([]);
+  });
+});
+
+test('notifications reach every listener, and many at once are few', async () => {
+  let heard = 0;
+  const first = createGate();
+  const stop = await open().listen('news', () => {
+    heard += 1;
+    if (heard === 2) first.open(); // the first was for having begun to listen
+  });
+  expect(heard).toBe(1);
+  for (let sent = 0; sent < 100; sent++) db.database.notify('news');
+  await first.opened;
+  await stop();
+  await stop();
+  expect(heard).toBeLessThan(10);
+});
+
+test('close waits for what is under way, may be called twice, and ends listening', async () => {
+  const other = openDatabase({ connectionString: db.url });
+  await other.listen('news', () => {});
+  const result = other.query('SELECT pg_sleep(0.1), 1 AS one');
+  other.notify('news');
+  await Promise.all([other.close(), other.close()]);
+  expect((await result).rows).toMatchObject([{ one: 1 }]);
+  const { rows } = await db.database.query(
+    `SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IS NOT NULL
+     AND query LIKE 'LISTEN%'`,
+  );
+  expect(rows).toEqual([]);
+  await expect(other.query('SELECT 1')).rejects.toThrow();
+});
