@@ -61,7 +61,7 @@ export function createRelay(options: RelayOptions): Relay {
   });
   const { database, pollMs = 1_000, resendAfterMs = 900_000, logger } = options;
   const lanes = (['unordered', 'ordered'] as const).map((lane) =>
-    createLoop(() => drain(options, lane), logger),
+    createLoop((isStopped) => drain(options, lane, isStopped), logger),
   );
   let started: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
@@ -96,10 +96,10 @@ export function createRelay(options: RelayOptions): Relay {
   };
 }
 
-/** Sends batches until there is nothing (more) to be sent now. */
-async function drain(options: RelayOptions, lane: Lane): Promise<void> {
+/** Sends batches until there is nothing (more) to be sent now, or the relay is stopped. */
+async function drain(options: RelayOptions, lane: Lane, isStopped: () => boolean): Promise<void> {
   const { database, sink, batchSize = 500, publishTimeoutMs = 8_000, baggageKeys, logger } = options;
-  for (;;) {
+  while (!isStopped()) {
     const batch = await database.transaction(async (tx) => {
       const rows = await takeUnsent(tx, lane, batchSize);
       if (rows.length === 0) return undefined;
@@ -121,14 +121,16 @@ interface Loop {
 }
 
 /** Never twice at the same time, and nobody's span is active in it. Failures are told and tried again at the next trigger. */
-function createLoop(work: () => Promise<void>, logger: Logger | undefined): Loop {
+function createLoop(work: (isStopped: () => boolean) => Promise<void>, logger: Logger | undefined): Loop {
   let running: Promise<void> | undefined;
   let again = false;
   let isStopped = false;
   const run = async () => {
     while (again && !isStopped) {
       again = false;
-      await work().catch((error) => logger?.warn({ err: error }, 'relaying failed; it will be tried again'));
+      await work(() => isStopped).catch((error) =>
+        logger?.warn({ err: error }, 'relaying failed; it will be tried again'),
+      );
     }
     running = undefined;
   };

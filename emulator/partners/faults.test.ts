@@ -1,63 +1,84 @@
-import { expect, test } from 'vitest';
-import { createFaults, type Fault } from './faults.ts';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createFaults, FAULT_KINDS, type Fault } from './faults.ts';
 
-const call = (orderKey = 'O-1') => ({ partner: 'card', effect: 'redeem', orderKey });
+const redeem = { partner: 'card', effect: 'redeem', orderKey: 'O-1' };
 
-test('strikes only the partner, the effect and the order that it names', () => {
-  const faults = createFaults(1);
-  faults.add({ kind: 'error', partner: 'card', effect: 'redeem', orderKey: 'O-1' });
-  expect(faults.strike(call('O-2')).fault).toBeUndefined();
-  expect(faults.strike({ ...call(), effect: 'reactivate' }).fault).toBeUndefined();
-  expect(faults.strike({ ...call(), partner: 'mail' }).fault).toBeUndefined();
-  expect(faults.strike(call()).fault?.kind).toBe('error');
+test('without faults nothing strikes', () => {
+  expect(createFaults(1).strike(redeem)).toEqual({ latencyMs: 0, fault: undefined });
 });
 
-test('strikes as often as it was told, and then the next one does', () => {
-  const faults = createFaults(1);
-  faults.add({ kind: 'error', times: 2 });
-  faults.add({ kind: 'reset', times: 1 });
-  const kinds = [1, 2, 3, 4].map(() => faults.strike(call()).fault?.kind);
-  expect(kinds).toEqual(['error', 'error', 'reset', undefined]);
+describe('a fault', () => {
+  test.each<{ what: string; fault: Partial<Fault>; strikes: boolean }>([
+    { what: 'of everything', fault: {}, strikes: true },
+    { what: 'of the partner', fault: { partner: 'card' }, strikes: true },
+    { what: 'of another partner', fault: { partner: 'payment' }, strikes: false },
+    { what: 'of another effect', fault: { partner: 'card', effect: 'reactivate' }, strikes: false },
+    { what: 'of another order', fault: { orderKey: 'O-2' }, strikes: false },
+    { what: 'of this very call', fault: { ...redeem }, strikes: true },
+  ])('$what strikes a call: $strikes', ({ fault, strikes }) => {
+    const faults = createFaults(1);
+    faults.add({ ...fault, kind: 'error' });
+    expect(faults.strike(redeem).fault !== undefined).toBe(strikes);
+  });
+
+  test('strikes as often as it was meant to, and then no more', () => {
+    const faults = createFaults(1);
+    faults.add({ kind: 'reset', times: 2 });
+    const struck = [1, 2, 3].map(() => faults.strike(redeem).fault?.kind);
+    expect(struck).toEqual(['reset', 'reset', undefined]);
+  });
+
+  test('makes room for the next one when it is used up', () => {
+    const faults = createFaults(1);
+    faults.add({ kind: 'lost-answer', times: 1 });
+    faults.add({ kind: 'error', times: 1 });
+    expect([1, 2].map(() => faults.strike(redeem).fault?.kind)).toEqual(['lost-answer', 'error']);
+  });
+
+  test('of latency strikes together with another one', () => {
+    const faults = createFaults(1);
+    faults.add({ kind: 'latency', latencyMs: 7 });
+    faults.add({ kind: 'refuse' });
+    expect(faults.strike(redeem)).toMatchObject({ latencyMs: 7, fault: { kind: 'refuse' } });
+  });
+
+  test('is forgotten when all are cleared', () => {
+    const faults = createFaults(1);
+    faults.add({ kind: 'error' });
+    faults.clear();
+    expect(faults.strike(redeem).fault).toBeUndefined();
+  });
 });
 
-test('makes a call slow and lets it fail as well', () => {
-  const faults = createFaults(1);
-  faults.add({ kind: 'latency', latencyMs: 40 });
-  faults.add({ kind: 'error', times: 1 });
-  expect(faults.strike(call())).toMatchObject({ latencyMs: 40, fault: { kind: 'error' } });
-  expect(faults.strike(call())).toEqual({ latencyMs: 40, fault: undefined });
+test('what strikes by chance strikes the same calls for the same seed, whichever order comes first', () => {
+  const orderKeys = fc.uniqueArray(fc.stringMatching(/^O-[a-z0-9]{1,8}$/), { minLength: 1, maxLength: 10 });
+  const kind = fc.constantFrom(...FAULT_KINDS.filter((each) => each !== 'latency'));
+  fc.assert(
+    fc.property(fc.nat(), fc.double({ min: 0, max: 1, noNaN: true }), kind, orderKeys, (seed, rate, k, keys) => {
+      const run = (order: readonly string[]) => {
+        const faults = createFaults(seed);
+        faults.add({ kind: k, rate });
+        const struck = order.map((orderKey) => [
+          orderKey,
+          [1, 2, 3].map(() => faults.strike({ ...redeem, orderKey }).fault !== undefined),
+        ]);
+        return Object.fromEntries(struck);
+      };
+      expect(run(keys.toReversed())).toEqual(run(keys));
+    }),
+  );
 });
 
-test('strikes nothing any more once cleared', () => {
-  const faults = createFaults(1);
-  faults.add({ kind: 'error' });
-  faults.clear();
-  expect(faults.strike(call()).fault).toBeUndefined();
-});
-
-const half: Fault = { kind: 'error', rate: 0.5 };
-const orders = Array.from({ length: 400 }, (_, index) => `O-${index}`);
-
-/** Which orders are struck when they arrive in this order. */
-function struck(seed: number, arriving: readonly string[]): Set<string> {
-  const faults = createFaults(seed);
-  faults.add(half);
-  return new Set(arriving.filter((orderKey) => faults.strike(call(orderKey)).fault));
-}
-
-test('strikes by chance about as often as its rate says', () => {
-  expect(struck(7, orders).size).toBeGreaterThan(150);
-  expect(struck(7, orders).size).toBeLessThan(250);
-});
-
-test('strikes the same calls with the same seed, in whatever order they come', () => {
-  expect(struck(7, orders.toReversed())).toEqual(struck(7, orders));
-  expect(struck(8, orders)).not.toEqual(struck(7, orders));
-});
-
-test('draws anew for each repetition of a call, so that none fails for ever', () => {
-  const faults = createFaults(1);
-  faults.add(half);
-  const kinds = new Set(Array.from({ length: 40 }, () => faults.strike(call()).fault?.kind));
-  expect(kinds).toEqual(new Set(['error', undefined]));
+test('a rate of one half strikes about half of the calls, one of 0 none and one of 1 all', () => {
+  const struck = (rate: number) => {
+    const faults = createFaults(42);
+    faults.add({ kind: 'error', rate });
+    const calls = Array.from({ length: 1_000 }, (_, index) => ({ ...redeem, orderKey: `O-${index}` }));
+    return calls.filter((call) => faults.strike(call).fault).length;
+  };
+  expect(struck(0)).toBe(0);
+  expect(struck(1)).toBe(1_000);
+  expect(struck(0.5)).toBeGreaterThan(400);
+  expect(struck(0.5)).toBeLessThan(600);
 });

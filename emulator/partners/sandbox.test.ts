@@ -1,8 +1,7 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { askPartner } from '../../test/support/ask-partner.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MAX_BODY_BYTES } from './body.ts';
 import { type PartnersSandbox, startPartnersSandbox } from './sandbox.ts';
+import { createSandboxClient } from './sandbox-client.ts';
 
 let sandbox: PartnersSandbox;
 beforeAll(async () => {
@@ -10,177 +9,216 @@ beforeAll(async () => {
 });
 afterAll(() => sandbox.close());
 
-const ask = (effect: string, key: string | undefined, body: unknown) =>
-  askPartner(sandbox.url, effect, key, body);
-const what = (orderKey: string) => sandbox.effects(orderKey).map(({ effect }) => effect);
+let orders = 0;
+const newOrder = () => `O-${++orders}`;
 
-const redeem = (orderKey: string, key = `${orderKey}/card`) =>
-  ask('card/redeem', key, { orderKey, cardCode: 'CARD' });
-const reactivate = (orderKey: string, key = `${orderKey}/undo`) =>
-  ask('card/reactivate', key, { orderKey, undoes: `${orderKey}/card` });
-
-test('answers a repeated key as before, with no second effect', async () => {
-  const first = await redeem('repeated');
-  const second = await redeem('repeated');
-  expect(first).toMatchObject({ status: 200, body: { redemptionId: expect.any(String) } });
-  expect(second.body).toEqual(first.body);
-  expect(what('repeated')).toEqual(['redeem']);
-  expect(sandbox.calls('repeated').map(({ arrival, answered }) => [arrival, answered])).toEqual([
-    [1, 200],
-    [2, 200],
-  ]);
-});
-
-test('takes the same fields in another order for the same request', async () => {
-  await ask('card/redeem', 'K-fields', { orderKey: 'fields', cardCode: 'CARD' });
-  const again = await ask('card/redeem', 'K-fields', { cardCode: 'CARD', orderKey: 'fields' });
-  expect(again.status).toBe(200);
-});
-
-test('refuses a key that was used for another request', async () => {
-  await redeem('reused');
-  const other = await ask('card/redeem', 'reused/card', { orderKey: 'reused', cardCode: 'ANOTHER' });
-  expect(other).toMatchObject({ status: 422, body: { errors: [{ field: 'Idempotency-Key' }] } });
-  expect(what('reused')).toEqual(['redeem']);
-});
-
-test('lets two keys cause two effects, as real partners do', async () => {
-  await redeem('two', 'two/a');
-  await redeem('two', 'two/b');
-  expect(what('two')).toEqual(['redeem', 'redeem']);
-});
-
-test('undoes an effect once, whoever asks how often', async () => {
-  await redeem('undone');
-  expect((await reactivate('undone')).body).toMatchObject({ outcome: 'undone' });
-  expect((await reactivate('undone')).body).toMatchObject({ outcome: 'undone' });
-  expect((await reactivate('undone', 'undone/undo-again')).body).toEqual({ outcome: 'nothing-to-undo' });
-  const [effect, undo, ...more] = sandbox.effects('undone');
-  expect(undo?.undoes).toBe(effect?.reference);
-  expect(effect?.undoneBy).toBe(undo?.reference);
-  expect(more).toEqual([]);
-});
-
-test('refuses an effect that was undone before it arrived', async () => {
-  expect((await reactivate('late')).body).toEqual({ outcome: 'nothing-to-undo' });
-  expect(await redeem('late')).toMatchObject({ status: 409 });
-  expect(what('late')).toEqual([]);
-});
-
-const prepare = (orderKey: string, amountMinor: number) =>
-  ask('payment/prepare', `${orderKey}/pay`, {
-    orderKey,
-    amountMinor,
-    currency: 'EUR',
-    returnUrl: 'http://127.0.0.1/back',
+const call = async (path: string, body: unknown, headers: Record<string, string> = {}) => {
+  const response = await fetch(`${sandbox.url}${path}`, {
+    method: 'POST',
+    headers,
+    body: typeof body === 'string' ? body : JSON.stringify(body),
   });
-const capture = (orderKey: string, paymentId: unknown) =>
-  ask('payment/capture', `${orderKey}/pay`, { orderKey, paymentId });
-const refund = (orderKey: string, key = `${orderKey}/refund`) =>
-  ask('payment/refund', key, { orderKey, undoes: `${orderKey}/pay` });
+  return { status: response.status, body: JSON.parse(await response.text()) };
+};
+const act = (what: string, key: string, body: object) =>
+  call(`/v1/${what}`, body, { 'idempotency-key': key });
+const happened = (orderKey: string) =>
+  sandbox.effects(orderKey).map(({ partner, effect }) => `${partner}/${effect}`);
+const redemption = (orderKey: string) => ({ orderKey, cardCode: 'WS-CARD-1' });
 
-test('asks for 3-D Secure from 50.00 on', async () => {
-  expect((await prepare('small', 4_999)).body).toMatchObject({ status: 'authorised' });
-  const large = await prepare('large', 5_000);
-  expect(large.body).toMatchObject({
-    status: 'requires-action',
-    challengeUrl: `${sandbox.url}/3ds/${large.body['paymentId']}`,
+describe('an idempotency key', () => {
+  test('is asked for', async () => {
+    const orderKey = newOrder();
+    expect(await call('/v1/card/redeem', redemption(orderKey))).toMatchObject({ status: 400 });
+    expect(happened(orderKey)).toEqual([]);
   });
-  expect(await capture('large', large.body['paymentId'])).toMatchObject({ status: 409 });
+
+  test('that is repeated gets the first answer and no second effect', async () => {
+    const orderKey = newOrder();
+    const first = await act('card/redeem', `${orderKey}/key`, redemption(orderKey));
+    expect(first.status).toBe(200);
+    // The same fields in another order are the same request.
+    const { cardCode } = redemption(orderKey);
+    expect(await act('card/redeem', `${orderKey}/key`, { cardCode, orderKey })).toEqual(first);
+    expect(happened(orderKey)).toEqual(['card/redeem']);
+    expect(sandbox.calls(orderKey).map(({ arrival }) => arrival)).toEqual([1, 2]);
+  });
+
+  test('that comes with another request is refused', async () => {
+    const orderKey = newOrder();
+    await act('card/redeem', `${orderKey}/key`, redemption(orderKey));
+    const other = { ...redemption(orderKey), cardCode: 'ANOTHER' };
+    expect(await act('card/redeem', `${orderKey}/key`, other)).toMatchObject({
+      status: 422,
+      body: { errors: [{ field: 'Idempotency-Key' }] },
+    });
+    expect(happened(orderKey)).toEqual(['card/redeem']);
+  });
+
+  test('whose request was refused may be tried again', async () => {
+    const orderKey = newOrder();
+    sandbox.faults.add({ partner: 'card', effect: 'redeem', orderKey, kind: 'refuse', times: 1 });
+    expect((await act('card/redeem', `${orderKey}/key`, redemption(orderKey))).status).toBe(422);
+    expect((await act('card/redeem', `${orderKey}/key`, redemption(orderKey))).status).toBe(200);
+  });
 });
 
-test('refunds what was captured, and that once', async () => {
-  const { paymentId } = (await prepare('refunded', 100)).body;
-  expect((await capture('refunded', paymentId)).status).toBe(200);
-  expect((await refund('refunded')).body).toMatchObject({ outcome: 'undone' });
-  expect((await refund('refunded', 'refunded/again')).body).toEqual({ outcome: 'nothing-to-undo' });
-  const rows = sandbox.effects('refunded');
-  const [prepared, captured, refunded] = rows;
-  expect(rows.map(({ effect }) => effect)).toEqual(['prepare', 'capture', 'refund']);
-  expect(refunded?.undoes).toBe(captured?.reference);
-  expect([prepared?.undoneBy, captured?.undoneBy]).toEqual([refunded?.reference, refunded?.reference]);
+describe('what is undone', () => {
+  test('is named by the key of its call, and undone once, whoever asks how often', async () => {
+    const orderKey = newOrder();
+    await act('card/redeem', `${orderKey}/do`, redemption(orderKey));
+    const undo = (key: string) => act('card/reactivate', key, { orderKey, undoes: `${orderKey}/do` });
+    expect((await undo(`${orderKey}/undo`)).body).toMatchObject({ outcome: 'undone' });
+    expect((await undo(`${orderKey}/undo`)).body).toMatchObject({ outcome: 'undone' });
+    expect((await undo(`${orderKey}/undo-2`)).body).toEqual({ outcome: 'nothing-to-undo' });
+    expect(happened(orderKey)).toEqual(['card/redeem', 'card/reactivate']);
+  });
+
+  test('before it arrived does not happen any more', async () => {
+    const orderKey = newOrder();
+    const undo = { orderKey, undoes: `${orderKey}/do` };
+    expect((await act('card/reactivate', `${orderKey}/undo`, undo)).body).toEqual({
+      outcome: 'nothing-to-undo',
+    });
+    const late = await act('card/redeem', `${orderKey}/do`, redemption(orderKey));
+    expect(late).toMatchObject({ status: 409, body: { title: 'this was undone before it arrived' } });
+    expect(happened(orderKey)).toEqual([]);
+  });
+
+  test('leaves a payment that can neither be captured nor decided any more', async () => {
+    const orderKey = newOrder();
+    const request = { orderKey, amountMinor: 6_800, currency: 'EUR', returnUrl: 'http://127.0.0.1/back' };
+    const { body: payment } = await act('payment/prepare', `${orderKey}/pay`, request);
+    await act('payment/refund', `${orderKey}/undo`, { orderKey, undoes: `${orderKey}/pay` });
+    const decided = await fetch(payment.challengeUrl, {
+      method: 'POST',
+      body: new URLSearchParams({ decision: 'approve' }),
+      redirect: 'manual',
+    });
+    expect(decided.status).toBe(303); // the customer is sent back all the same
+    const { paymentId } = payment;
+    const capture = await act('payment/capture', `${orderKey}/pay`, { orderKey, paymentId });
+    expect(capture.status).toBe(409);
+    expect(happened(orderKey)).toEqual(['payment/prepare', 'payment/refund']);
+  });
 });
 
-test('voids what was only prepared, so that it cannot be captured any more', async () => {
-  const { paymentId } = (await prepare('voided', 100)).body;
-  expect((await refund('voided')).body).toMatchObject({ outcome: 'undone' });
-  expect((await capture('voided', paymentId)).status).toBe(409);
-  const register = { orderKey: 'voided', paymentId };
-  expect((await ask('payment/register-card', 'voided/card', register)).status).toBe(409);
-  expect(what('voided')).toEqual(['prepare', 'refund']);
+describe('a request', () => {
+  test.each([
+    { what: 'to nobody', path: '/v1/coffee/brew', body: {}, status: 404 },
+    { what: 'to an inherited name', path: '/v1/constructor/name', body: {}, status: 404 },
+    { what: 'that is no JSON', path: '/v1/card/redeem', body: '{oops', status: 400 },
+    { what: 'that is no object', path: '/v1/card/redeem', body: '[]', status: 400 },
+    { what: 'with a field too many', path: '/v1/card/redeem', body: { ...redemption('x'), a: 1 }, status: 422 },
+    { what: 'with a field missing', path: '/v1/card/redeem', body: { orderKey: 'x' }, status: 422 },
+    {
+      what: 'that would send a browser into a script',
+      path: '/v1/payment/prepare',
+      body: { orderKey: 'x', amountMinor: 1, currency: 'EUR', returnUrl: 'javascript:alert(1)' },
+      status: 422,
+    },
+    { what: 'that is too large', path: '/v1/card/redeem', body: 'x'.repeat(MAX_BODY_BYTES + 1), status: 413 },
+  ])('$what is refused with $status', async ({ path, body, status }) => {
+    expect((await call(path, body, { 'idempotency-key': 'refused' })).status).toBe(status);
+  });
+
+  test('that only asks does nothing', async () => {
+    const response = await fetch(`${sandbox.url}/v1/card/redeem`);
+    expect(response.status).toBe(405);
+    expect(response.headers.get('allow')).toBe('POST');
+  });
+
+  test('after a lost answer finds the effect by its key', async () => {
+    const orderKey = newOrder();
+    const key = `${orderKey}/step one`;
+    await act('card/redeem', key, redemption(orderKey));
+    const find = async (name: string) => {
+      const response = await fetch(`${sandbox.url}/v1/card/effects/${encodeURIComponent(name)}`);
+      return { status: response.status, body: JSON.parse(await response.text()) };
+    };
+    expect(await find(key)).toMatchObject({ status: 200, body: { effect: 'redeem', idempotencyKey: key } });
+    expect((await find('never used')).status).toBe(404);
+  });
 });
 
-test('says of a key what became of it, for whoever lost the answer', async () => {
-  const { paymentId } = (await prepare('asked', 100)).body;
-  const lookUp = async (path: string) => {
-    const response = await fetch(`${sandbox.url}/v1/${path}`);
-    return [response.status, ((await response.json()) as { effect?: string }).effect];
+describe("the bank's page", () => {
+  const prepare = async (more: object = {}) => {
+    const orderKey = newOrder();
+    const request = {
+      orderKey,
+      amountMinor: 6_800,
+      currency: 'EUR',
+      returnUrl: 'http://127.0.0.1:9/back?state="><script>alert(1)</script>',
+      ...more,
+    };
+    return (await act('payment/prepare', `${orderKey}/pay`, request)).body;
   };
-  expect(await lookUp('payment/effects/asked%2Fpay')).toEqual([200, 'prepare']);
-  await capture('asked', paymentId);
-  expect(await lookUp('payment/effects/asked%2Fpay')).toEqual([200, 'capture']);
-  expect(await lookUp('payment/effects/asked%2Fpay?effect=prepare')).toEqual([200, 'prepare']);
-  expect(await lookUp('payment/effects/unknown')).toEqual([404, undefined]);
-  expect(await lookUp('payment/effects/%E0%A4%A')).toEqual([404, undefined]);
-});
+  const press = (url: string, decision: string) =>
+    fetch(url, { method: 'POST', body: new URLSearchParams({ decision }), redirect: 'manual' });
 
-test.each([
-  ['card/redeem', { orderKey: 'bad' }, 'cardCode'],
-  ['card/redeem', { orderKey: 'bad', cardCode: 'C', extra: 1 }, 'body'],
-  ['account/verify', { orderKey: 'bad', email: 'nobody' }, 'email'],
-  ['registrar/acquire', { orderKey: 'bad', domain: 'not a domain' }, 'domain'],
-  ['card/reactivate', { orderKey: 'bad' }, 'undoes'],
-  ['mail/send', { email: 'a@b.example', template: 'T' }, 'orderKey'],
-  ['payment/prepare', { orderKey: 'bad', amountMinor: 0.5, currency: 'EUR' }, 'amountMinor'],
-])('refuses a bad %s with problem details that name the field', async (effect, body, field) => {
-  const answer = await ask(effect, 'bad', body);
-  expect(answer.status).toBe(422);
-  expect(answer.headers.get('content-type')).toBe('application/problem+json');
-  expect(answer.body['errors']).toContainEqual({ field, detail: expect.any(String) });
-  expect(sandbox.effects('bad')).toEqual([]);
-});
-
-test('sends no customer to anything but a web page', async () => {
-  const body = { orderKey: 'script', amountMinor: 9_000, currency: 'EUR', returnUrl: 'javascript:alert(1)' };
-  expect((await ask('payment/prepare', 'script', body)).body['errors']).toEqual([
-    { field: 'returnUrl', detail: expect.any(String) },
-  ]);
-});
-
-test('requires an idempotency key and a JSON object', async () => {
-  const body = { orderKey: 'strict', cardCode: 'C' };
-  expect(await ask('card/redeem', undefined, body)).toMatchObject({
-    status: 400,
-    body: { errors: [{ field: 'Idempotency-Key' }] },
+  test('shows nothing that a stranger wrote, and may run no scripts', async () => {
+    const { challengeUrl } = await prepare();
+    const page = await fetch(challengeUrl);
+    const html = await page.text();
+    expect(html).toContain('68.00 EUR');
+    expect(html).not.toMatch(/<script|alert|onerror|javascript:/i);
+    expect(page.headers.get('content-security-policy')).toBe("default-src 'none'");
+    expect(page.headers.get('cache-control')).toBe('no-store');
   });
-  expect((await ask('card/redeem', 'k'.repeat(257), body)).status).toBe(400);
-  for (const text of ['', '{', '[]', 'null', '7'])
-    expect((await ask('card/redeem', 'K', text)).status).toBe(400);
+
+  test('is only for amounts from 50.00 on', async () => {
+    expect(await prepare({ amountMinor: 5_000 })).toMatchObject({ status: 'requires-action' });
+    expect(await prepare({ amountMinor: 4_999 })).toMatchObject({ status: 'authorised' });
+  });
+
+  test('sends back to the shop, again for the same button and not for the other one', async () => {
+    const { challengeUrl, paymentId } = await prepare();
+    const first = await press(challengeUrl, 'approve');
+    expect(first.status).toBe(303);
+    const back = new URL(first.headers.get('location') ?? '');
+    expect(back.searchParams.get('paymentId')).toBe(paymentId);
+    expect(back.searchParams.get('state')).toBe('"><script>alert(1)</script>');
+    expect((await press(challengeUrl, 'approve')).status).toBe(303);
+    expect((await press(challengeUrl, 'decline')).status).toBe(409);
+    expect(await (await fetch(challengeUrl)).text()).toContain('has been decided');
+  });
+
+  test('knows two buttons, and no payments that there are not', async () => {
+    const { challengeUrl } = await prepare();
+    expect((await press(challengeUrl, 'maybe')).status).toBe(422);
+    expect((await fetch(`${sandbox.url}/3ds/nobody`)).status).toBe(404);
+  });
 });
 
-test('refuses a body of more than 64 KiB', async () => {
-  const cardCode = 'x'.repeat(1024 * 1024);
-  expect((await ask('card/redeem', 'K-large', { orderKey: 'large-body', cardCode })).status).toBe(413);
-  expect(sandbox.calls('large-body')).toEqual([]);
+describe('from another process', () => {
+  test('faults are set, effects and calls are seen', async () => {
+    const client = createSandboxClient(sandbox.url);
+    const orderKey = newOrder();
+    await client.addFault({ orderKey, kind: 'error', status: 502, times: 1 });
+    const called = client.called({ orderKey, partner: 'card', effect: 'redeem' });
+    expect((await act('card/redeem', `${orderKey}/key`, redemption(orderKey))).status).toBe(502);
+    await called;
+    expect(await client.effects(orderKey)).toEqual([]);
+    expect(await client.calls(orderKey)).toMatchObject([{ fault: 'error', answered: 502, arrival: 1 }]);
+  });
+
+  test('a fault that makes no sense is refused, and says why', async () => {
+    const client = createSandboxClient(sandbox.url);
+    await expect(client.addFault({ kind: 'error', rate: 2 })).rejects.toThrow(/422.*rate/s);
+  });
 });
 
-test('knows neither other effects nor other methods nor paths that cannot be read', async () => {
-  expect((await ask('card/steal', 'K', {})).status).toBe(404);
-  expect((await ask('constructor/prototype', 'K', {})).status).toBe(404);
-  expect((await fetch(`${sandbox.url}/v1/card/redeem`)).status).toBe(405);
-  const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
-  socket.write('GET // HTTP/1.1\r\nhost: sandbox\r\nconnection: close\r\n\r\n');
-  const [chunk] = await once(socket, 'data');
-  expect(String(chunk)).toContain('400 Bad Request');
-});
-
-test('breaks what is under way when it closes', async () => {
+test('closing breaks what it is slow with, and can be done twice', async () => {
   const own = await startPartnersSandbox();
   own.faults.add({ kind: 'latency', latencyMs: 60_000 });
-  const pending = askPartner(own.url, 'card/redeem', 'K', { orderKey: 'closing', cardCode: 'C' });
-  const failed = expect(pending).rejects.toThrow('fetch failed');
-  await expect.poll(() => own.calls('closing')).toHaveLength(1);
+  const client = createSandboxClient(own.url);
+  const slow = fetch(`${own.url}/v1/card/redeem`, {
+    method: 'POST',
+    headers: { 'idempotency-key': 'slow' },
+    body: JSON.stringify(redemption('O-slow')),
+  }).catch((error: unknown) => error);
+  await client.called({ orderKey: 'O-slow', partner: 'card', effect: 'redeem' });
   await Promise.all([own.close(), own.close()]);
-  await failed;
+  expect(await slow).toBeInstanceOf(TypeError);
   expect(own.effects()).toEqual([]);
 });

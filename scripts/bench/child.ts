@@ -17,6 +17,8 @@ export interface BenchChild<Result> {
   /** Resolves when it says this. Rejects when it ends before. */
   says(word: string): Promise<void>;
   tell(word: string): void;
+  /** Shape: the next object that it sends. */
+  ask<Answer>(word: string): Promise<Answer>;
   readonly result: Promise<Result>;
   /** May be called twice. Resolves when it has ended. */
   stop(): Promise<void>;
@@ -51,6 +53,11 @@ export function startBenchChild<Result>(options: BenchChildOptions): BenchChild<
       await message((said) => said === word);
     },
     tell: (word) => child.send(word),
+    ask<Answer>(word: string) {
+      const answer = message((said) => typeof said === 'object') as Promise<Answer>;
+      child.send(word);
+      return answer;
+    },
     result: message((said) => typeof said === 'object') as Promise<Result>,
     async stop() {
       child.kill('SIGKILL');

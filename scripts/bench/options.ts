@@ -4,5 +4,7 @@ export interface BenchOptions {
   /** How often each contender runs. Default: as the benchmark chooses. */
   readonly rounds?: number;
   readonly emulator: 'embedded' | 'gcloud';
+  /** Whether rivals are installed and run, where a benchmark has any that are no dependencies. */
+  readonly rivals: boolean;
   readonly onProgress: (text: string) => void;
 }

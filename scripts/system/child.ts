@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { ThroughlineError } from '../../shared/index.ts';
 
 /** A process of the system, started from one of its main files. */
 export interface Child<Ready> {
@@ -22,6 +23,12 @@ export interface ChildOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Its log goes here; unset: only the end of it is kept, for the message when it dies. */
   readonly onLog?: ((text: string) => void) | undefined;
+}
+
+/** A process of the system ended by itself, or never got ready; the message has the last that it said. */
+export class ProcessEndedError extends ThroughlineError {
+  override readonly name = 'ProcessEndedError';
+  readonly code = 'PROCESS_ENDED';
 }
 
 const START_TIMEOUT_MS = 30_000;
@@ -66,7 +73,7 @@ export async function startChild<Ready = object>(options: ChildOptions): Promise
 function readiness<Ready>(child: ChildProcess, main: string): Promise<Ready> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(
-      () => reject(new Error(`${main} was not ready after ${START_TIMEOUT_MS} ms`)),
+      () => reject(new ProcessEndedError(`${main} was not ready after ${START_TIMEOUT_MS} ms`)),
       START_TIMEOUT_MS,
     );
     child.once('exit', () => clearTimeout(late));
@@ -86,6 +93,8 @@ function followOutput(child: ChildProcess, onLog: ((text: string) => void) | und
   return () => kept.trim();
 }
 
-function failure(main: string, { exitCode, signalCode }: ChildProcess, output: string): Error {
-  return new Error(`${main} ended (${signalCode ?? `exit code ${exitCode}`})${output && `:\n${output}`}`);
+function failure(main: string, { exitCode, signalCode }: ChildProcess, output: string): ProcessEndedError {
+  return new ProcessEndedError(
+    `${main} ended (${signalCode ?? `exit code ${exitCode}`})${output && `:\n${output}`}`,
+  );
 }

@@ -16,16 +16,23 @@ const INTERRUPTED = 130;
 /** A signal leaves nothing behind: neither processes, nor an emulator that may be in a process group of its own. */
 export function createStops(): Stops {
   const stops: (() => Promise<unknown>)[] = [];
+  let isOver = false;
   const run = async () => {
+    isOver = true;
     for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
     for (const signal of SIGNALS) process.off(signal, interrupted);
   };
   const interrupted = () => void run().finally(() => process.exit(INTERRUPTED));
   for (const signal of SIGNALS) process.once(signal, interrupted);
+  // What is ready only when all is over already, because another part failed meanwhile, ends at once.
+  const add = (stop: () => Promise<unknown>) => {
+    if (isOver) void stop();
+    else stops.push(stop);
+  };
   return {
-    add: (stop) => void stops.push(stop),
+    add,
     async child(starting) {
-      stops.push(() => starting.then((child) => child.stop()).catch(() => {}));
+      add(() => starting.then((child) => child.stop()).catch(() => {}));
       return starting;
     },
     run,

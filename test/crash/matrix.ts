@@ -1,43 +1,86 @@
-import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, test, vi } from 'vitest';
 import { type CrashStage, startCrashStage } from '../support/crash-stage.ts';
 import { type CrashSystem, startCrashSystem } from '../support/crash-system.ts';
 import type { Point } from './points.ts';
-import { runPoint } from './run-point.ts';
+import { runPoints } from './run-point.ts';
 
-/** Systems side by side: a process that starts again takes most of a point's time, and half of it is waiting. */
+/** Systems side by side: half of a point's time is waiting for leases to run out. */
 const SYSTEMS = 3;
-const POINT_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 60_000;
 
-/** One test a point. A system has one order at a time, so that a point is met by nobody else. */
+type Outcomes = Promise<PromiseSettledResult<void>[]>;
+
+/**
+ * One test a point. Points at partners' calls share a kill: each holds an order of its own where it is, and the process
+ * that has them all in hand dies once. A point at a statement has a system to itself, because the statement is shared by all.
+ */
 export function testPoints(points: readonly Point[]): void {
   let stage: CrashStage;
-  const free: CrashSystem[] = [];
-  const all: CrashSystem[] = [];
+  const systems = createPool<CrashSystem>();
   beforeAll(async () => {
     stage = await startCrashStage();
-    all.push(...(await Promise.all(Array.from({ length: SYSTEMS }, () => startCrashSystem(stage)))));
-    free.push(...all);
-  }, POINT_TIMEOUT_MS);
+    await Promise.all(
+      Array.from({ length: SYSTEMS }, async () => systems.add(await startCrashSystem(stage))),
+    );
+  }, START_TIMEOUT_MS);
   afterAll(async () => {
-    await Promise.all(all.map((system) => system.close()));
+    await Promise.all(systems.all().map((system) => system.close()));
     await stage?.close();
   });
 
-  test.concurrent.each(points)(
+  const groups = [...Map.groupBy(points, (point) => (point.place.at === 'effect' && !point.then ? keyOf(point) : point)).values()];
+  const cases = groups.flatMap((group) => {
+    let outcomes: Outcomes | undefined;
+    const run = () => (outcomes ??= systems.use((system) => runPoints(system, group)));
+    return group.map(({ role, name }, index) => ({ role, name, index, run }));
+  });
+  vi.setConfig({ maxConcurrency: cases.length });
+  test.concurrent.each(cases)(
     'SIGKILL of the $role $name',
-    async (point) => {
-      // As many tests run at once as there are systems; one that failed may have left its own in disorder.
-      const system = free.pop() ?? (await another());
-      await runPoint(system, point, `O-${randomBytes(4).toString('hex')}`);
-      free.push(system);
+    async ({ run, index }) => {
+      const outcome = (await run())[index];
+      if (outcome?.status === 'rejected') throw outcome.reason;
     },
-    POINT_TIMEOUT_MS,
+    // They are begun together and wait for their turn.
+    START_TIMEOUT_MS + 10_000 * groups.length,
   );
+}
 
-  const another = async () => {
-    const system = await startCrashSystem(stage);
-    all.push(system);
-    return system;
+function keyOf({ role, when }: Point): string {
+  return `${role} ${when}`;
+}
+
+interface Pool<T> {
+  add(one: T): void;
+  all(): readonly T[];
+  /** Waits for one that is free. */
+  use<R>(work: (one: T) => Promise<R>): Promise<R>;
+}
+
+function createPool<T>(): Pool<T> {
+  const members: T[] = [];
+  const free: T[] = [];
+  const waiting: (() => void)[] = [];
+  return {
+    add(one) {
+      members.push(one);
+      free.push(one);
+    },
+    all: () => members,
+    async use(work) {
+      for (;;) {
+        const one = free.pop();
+        if (one === undefined) {
+          await new Promise<void>((resolve) => waiting.push(resolve));
+          continue;
+        }
+        try {
+          return await work(one);
+        } finally {
+          free.push(one);
+          waiting.shift()?.();
+        }
+      }
+    },
   };
 }

@@ -57,10 +57,10 @@ export function effect(what: string): Place {
 
 const JOURNAL = /throughline-saga-(?:append|checkpoint)/;
 
-/** The journal's record of an event: `"kind":"completed","step":"redeem-card"`. */
-export function recorded(kind: string, step?: string): Place {
+/** The journal's record of an event: `"kind":"completed","step":"redeem-card"`; `nth`, from 1, of an order's. */
+export function recorded(kind: string, step?: string, nth = 1): Place {
   const event = `"kind":"${kind}"${step === undefined ? '' : `,"step":"${step}"`}`;
-  return { at: 'statement', matches: ({ text }) => JOURNAL.test(text) && text.includes(event) };
+  return { at: 'statement', matches: ({ text }) => JOURNAL.test(text) && text.includes(event), nth };
 }
 
 /** The commit of a transaction in which all of these occur. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
 import { judgeLedger } from '../../emulator/partners/judge.ts';
 import { findDisconnections, type SpanRecord } from '../../insight/index.ts';
@@ -9,18 +10,50 @@ import type { CrashSystem } from '../support/crash-system.ts';
 import type { Course, Point } from './points.ts';
 
 const END_TIMEOUT_MS = 25_000;
+const REACH_TIMEOUT_MS = 20_000;
 const PAUSE_MS = 20;
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
-/** Runs an order, kills the process at the point, and asserts that the order ends as if nothing had been. */
-export async function runPoint(system: CrashSystem, point: Point, orderKey: string): Promise<void> {
-  const { course } = point;
-  await prepare(system, course, orderKey);
-  const crashed = crashAt(system, point, orderKey);
-  const customer = beCustomer(system, course, orderKey);
+/** An order on its way to the place where its process is killed. */
+interface Run {
+  readonly point: Point;
+  readonly orderKey: string;
+}
+
+/**
+ * Runs an order for each point, kills the process once every one of them is where its point says, and looks at how they
+ * end. Shape: one promise per point, in order, that rejects when the order did not end as if nothing had been.
+ */
+export async function runPoints(
+  system: CrashSystem,
+  points: readonly Point[],
+): Promise<PromiseSettledResult<void>[]> {
+  const runs = points.map((point) => ({ point, orderKey: `O-${randomBytes(4).toString('hex')}` }));
+  const [first] = points;
+  if (!first) return [];
+  for (const { point, orderKey } of runs) prepare(system, point.course, orderKey);
+  const crashed = crashAt(
+    system,
+    first.role,
+    runs.map(({ point, orderKey }) => ({ ...point, orderKey })),
+  );
+  const customers = runs.map(({ point, orderKey }) => beCustomer(system, point.course, orderKey));
+  for (const customer of customers) customer.catch(() => {}); // told below
   const late = await crashed;
-  await customer;
+  return Promise.allSettled(
+    runs.map(async (run, index) => {
+      await customers[index];
+      await judge(system, run, late[index] ?? []);
+    }),
+  );
+}
+
+async function judge(
+  system: CrashSystem,
+  { point: { course }, orderKey }: Run,
+  late: readonly (() => void)[],
+): Promise<void> {
   const order = await ended(system, orderKey);
   // A request that was on its way when its sender died arrives now, when nobody waits for it any more.
   for (const arrive of late) arrive();
@@ -29,40 +62,50 @@ export async function runPoint(system: CrashSystem, point: Point, orderKey: stri
   await assertEffects(system, course, orderKey);
 }
 
-async function prepare({ stage }: CrashSystem, course: Course, orderKey: string): Promise<void> {
+function prepare({ stage }: CrashSystem, course: Course, orderKey: string): void {
   if (course !== 'compensated') return;
   const setUp = { partner: 'workspace', effect: 'set-up', orderKey };
   stage.sandbox.faults.add({ ...setUp, kind: 'lost-answer', times: 1 });
   stage.sandbox.faults.add({ ...setUp, kind: 'refuse' });
 }
 
-/** Shape: what lets the calls go that were kept back. */
+type Reach = Omit<Point, 'name' | 'course'> & Pick<Run, 'orderKey'>;
+
+/** Shape: for each order what lets its calls go that were kept back. */
 async function crashAt(
   system: CrashSystem,
-  point: Omit<Point, 'name' | 'course'>,
-  orderKey: string,
-): Promise<(() => void)[]> {
-  const release = await reach(system, point, orderKey);
-  const second = point.then && crashAt(system, point.then, orderKey);
-  await system.crash(point.role);
-  return [...release, ...((await second) ?? [])];
+  role: Point['role'],
+  orders: readonly Reach[],
+): Promise<(() => void)[][]> {
+  const late = await Promise.all(orders.map((order) => inTime(reach(system, order))));
+  const next = orders.map(async ({ then, orderKey }) =>
+    then ? await crashAt(system, then.role, [{ ...then, orderKey }]) : [],
+  );
+  await system.crash(role);
+  const later = await Promise.all(next);
+  return late.map((own, index) => [...own, ...(later[index] ?? []).flat()]);
 }
 
 async function reach(
-  system: CrashSystem,
-  { role, when, place }: Omit<Point, 'name' | 'course'>,
-  orderKey: string,
+  { stage, pg }: CrashSystem,
+  { role, when, place, orderKey }: Reach,
 ): Promise<(() => void)[]> {
   if (place.at === 'effect') {
-    const { held, release } = system.stage.gate.hold({ what: place.what, orderKey, when });
+    const { held, release } = stage.gate.hold({ what: place.what, orderKey, when });
     await held;
     return [release];
   }
   let left = place.nth ?? 1;
-  const matches = (statement: Parameters<typeof place.matches>[0]) =>
-    place.matches(statement) && --left === 0;
-  await system.pg[role].reach({ matches, when });
+  const matches: typeof place.matches = (statement) => place.matches(statement) && --left === 0;
+  await pg[role].reach({ matches, when });
   return [];
+}
+
+/** Errors: Error when nothing comes to the point. */
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error('the point was never reached')), REACH_TIMEOUT_MS);
+  return Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }
 
 /** Places the order, again and again until it is answered, and pays it. */

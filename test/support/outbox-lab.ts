@@ -1,77 +1,107 @@
-import { onTestFinished } from 'vitest';
+import type { z } from 'zod';
 import {
   createOutbox,
   createRelay,
   type Outbox,
   type Relay,
-  type RelayBatch,
   type RelayOptions,
 } from '../../publisher/index.ts';
-import { openDatabase } from '../../shared/storage/database.ts';
+import type { EnqueueOptions } from '../../publisher/outbox.ts';
+import type { Job } from '../../shared/index.ts';
+import type { Database } from '../../shared/storage/database.ts';
 import { createArrivals } from '../../shared/trace/arrivals.ts';
-import { createMemorySink, type MemorySink } from '../fakes/memory-sink.ts';
-import type { TestDatabase } from './test-database.ts';
+import { createInbox, type Inbox } from '../../subscriber/index.ts';
+import { createTestDatabase, type TestDatabase } from './test-database.ts';
 
-/** Relays and an outbox on one PostgreSQL. */
+/** A database with its outbox, and the relays and inboxes that a test starts on it. */
 export interface OutboxLab {
+  readonly db: TestDatabase;
+  readonly database: Database;
   readonly outbox: Outbox;
-  /** Where relays of this lab publish unless told otherwise. */
-  readonly sink: MemorySink;
-  /** A started relay with connections of its own, as if it were a process; stopped when the test ends. */
-  relay(options?: Partial<RelayOptions>): Promise<Relay>;
-  /** Resolves when relays of this lab have marked `count` jobs as sent. */
-  sent(count: number): Promise<readonly RelayBatch[]>;
-  /** Resolves when `count` batches are done, those in which something failed included. */
-  batches(count: number): Promise<readonly RelayBatch[]>;
-  /** The outbox, in order. */
-  rows(): Promise<Row[]>;
+  /** Stores a job in a transaction of its own; the job's id. */
+  enqueue<Schema extends z.ZodType>(
+    job: Job<Schema>,
+    payload: z.input<Schema>,
+    options?: EnqueueOptions,
+  ): Promise<string>;
+  /** Starts a relay that stops with the test's `stopAll`. It looks for rows only when told, unless `pollMs` is given. */
+  relay(options: Partial<RelayOptions> & Pick<RelayOptions, 'sink'>): Promise<Relay>;
+  inbox(consumer: string): Inbox;
+  rows(): Promise<readonly StoredRow[]>;
+  /** Resolves when the relays of this lab have sent `count` rows together. */
+  sent(count: number): Promise<void>;
+  /** Resolves when rows could not be sent `count` times. */
+  failed(count: number): Promise<void>;
+  /** Stops the relays, and empties outbox and inbox. */
+  reset(): Promise<void>;
+  close(): Promise<void>;
 }
 
-export interface Row {
+export interface StoredRow {
   readonly job_id: string;
-  readonly is_sent: boolean;
+  readonly carrier: Readonly<Record<string, string>>;
   readonly sends: number;
+  readonly is_sent: boolean;
   readonly last_error: string | null;
 }
 
-const TIMEOUT_MS = 15_000;
+const NEVER_MS = 3_600_000;
+const TIMEOUT_MS = 20_000;
 
-export function createOutboxLab({ database, url }: TestDatabase): OutboxLab {
-  const sink = createMemorySink();
-  const done: RelayBatch[] = [];
-  const arrivals = createArrivals(() => JSON.stringify(done, undefined, 1));
+export async function createOutboxLab(): Promise<OutboxLab> {
+  const db = await createTestDatabase();
+  const { database } = db;
+  const outbox = createOutbox({ database, source: 'shop' });
+  const relays: Relay[] = [];
+  let sent = 0;
+  let failed = 0;
+  const arrivals = createArrivals(() => `${sent} rows sent, ${failed} failed`);
+  const until = async (isReached: () => boolean) => {
+    await arrivals.waitFor(isReached, { timeoutMs: TIMEOUT_MS });
+  };
+  const reset = async () => {
+    await Promise.all(relays.splice(0).map((relay) => relay.stop()));
+    await database.query('TRUNCATE throughline.outbox, throughline.inbox');
+    sent = 0;
+    failed = 0;
+  };
   return {
-    outbox: createOutbox({ database, source: 'shop' }),
-    sink,
+    db,
+    database,
+    outbox,
+    async enqueue(job, payload, options) {
+      return database.transaction(async (tx) => (await outbox.enqueue(tx, job, payload, options)).jobId);
+    },
     async relay(options) {
-      const own = openDatabase({ connectionString: url, maxConnections: 4 });
       const relay = createRelay({
-        database: own,
-        sink,
-        pollMs: 50,
+        database,
+        pollMs: NEVER_MS,
+        ...options,
         onBatch: (batch) => {
-          done.push(batch);
+          sent += batch.sent;
+          failed += batch.failures.length;
+          options.onBatch?.(batch);
           arrivals.notify();
         },
-        ...options,
       });
-      onTestFinished(async () => {
-        await relay.stop();
-        await own.close();
-      });
+      relays.push(relay);
       await relay.start();
       return relay;
     },
-    sent: (count) =>
-      arrivals.waitFor(() => done.reduce((sum, { sent }) => sum + sent, 0) >= count && done, {
-        timeoutMs: TIMEOUT_MS,
-      }),
-    batches: (count) => arrivals.waitFor(() => done.length >= count && done, { timeoutMs: TIMEOUT_MS }),
+    inbox: (consumer) => createInbox({ database, consumer, claimMs: 5_000 }),
     async rows() {
-      const { rows } = await database.query<Row & Record<string, unknown>>(
-        'SELECT job_id, sent_at IS NOT NULL AS is_sent, sends, last_error FROM throughline.outbox ORDER BY id',
+      const { rows } = await database.query<StoredRow & Record<string, unknown>>(
+        `SELECT job_id, carrier, sends, sent_at IS NOT NULL AS is_sent, last_error
+         FROM throughline.outbox ORDER BY id`,
       );
       return rows;
+    },
+    sent: (count) => until(() => sent >= count),
+    failed: (count) => until(() => failed >= count),
+    reset,
+    async close() {
+      await reset();
+      await db.close();
     },
   };
 }

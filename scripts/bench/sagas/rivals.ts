@@ -39,7 +39,15 @@ export async function installRivals(timeoutMs: number): Promise<Rivals> {
 }
 
 async function npmInstall(folder: string, timeoutMs: number): Promise<void> {
-  const flags = ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'];
+  const flags = [
+    'install',
+    '--prefix',
+    folder,
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--no-package-lock',
+  ];
   const npm = process.env['npm_execpath'];
   const [command, ...args] = npm?.endsWith('.js') ? [process.execPath, npm, ...flags] : ['npm', ...flags];
   const child = spawn(command, args, {

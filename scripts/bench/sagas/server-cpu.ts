@@ -30,7 +30,10 @@ function statOf(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The second field, the name in parentheses, may hold spaces.
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ').map(Number);
+    const fields = text
+      .slice(text.lastIndexOf(')') + 2)
+      .split(' ')
+      .map(Number);
     const at = (field: number) => fields[field - 3] ?? 0;
     return { parent: at(4), own: at(14) + at(15), ended: at(16) + at(17) };
   } catch {
