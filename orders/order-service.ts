@@ -33,7 +33,7 @@ export interface OrderServiceOptions {
   /** Under which customers' browsers reach it. Default: its loopback address. */
   readonly publicUrl?: string | undefined;
   readonly threeDSecureTimeoutMs?: number | undefined;
-  /** How soon the sagas of a process that died are taken over, in ms. Default: the engine's. */
+  /** How soon the sagas, and the results in hand, of a process that died are taken over, in ms. Default: the engine's and the inbox's. */
   readonly leaseMs?: number | undefined;
   /** Whether this process sends what the outbox holds. */
   readonly relay: boolean;
@@ -88,7 +88,12 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
     sink,
     topic: RESULTS_TOPIC,
     deadLetterTopic: RESULTS_DEAD_LETTER_TOPIC,
-    inbox: createInbox({ database, consumer: RESULTS_SUBSCRIPTION, logger }),
+    inbox: createInbox({
+      database,
+      consumer: RESULTS_SUBSCRIPTION,
+      logger,
+      ...(options.leaseMs !== undefined && { claimMs: options.leaseMs }),
+    }),
     ...(logger && { logger }),
   });
   results.handle(sagaResultJob(RESULTS_TOPIC), async ({ payload }) =>

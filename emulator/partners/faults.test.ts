@@ -55,18 +55,24 @@ test('what strikes by chance strikes the same calls for the same seed, whichever
   const orderKeys = fc.uniqueArray(fc.stringMatching(/^O-[a-z0-9]{1,8}$/), { minLength: 1, maxLength: 10 });
   const kind = fc.constantFrom(...FAULT_KINDS.filter((each) => each !== 'latency'));
   fc.assert(
-    fc.property(fc.nat(), fc.double({ min: 0, max: 1, noNaN: true }), kind, orderKeys, (seed, rate, k, keys) => {
-      const run = (order: readonly string[]) => {
-        const faults = createFaults(seed);
-        faults.add({ kind: k, rate });
-        const struck = order.map((orderKey) => [
-          orderKey,
-          [1, 2, 3].map(() => faults.strike({ ...redeem, orderKey }).fault !== undefined),
-        ]);
-        return Object.fromEntries(struck);
-      };
-      expect(run(keys.toReversed())).toEqual(run(keys));
-    }),
+    fc.property(
+      fc.nat(),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      kind,
+      orderKeys,
+      (seed, rate, k, keys) => {
+        const run = (order: readonly string[]) => {
+          const faults = createFaults(seed);
+          faults.add({ kind: k, rate });
+          const struck = order.map((orderKey) => [
+            orderKey,
+            [1, 2, 3].map(() => faults.strike({ ...redeem, orderKey }).fault !== undefined),
+          ]);
+          return Object.fromEntries(struck);
+        };
+        expect(run(keys.toReversed())).toEqual(run(keys));
+      },
+    ),
   );
 });
 

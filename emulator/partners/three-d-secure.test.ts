@@ -63,10 +63,14 @@ test('is decided once: another button changes nothing, the same one leads back a
 });
 
 test('sends a customer back who comes after the shop gave up, without authorising anything', async () => {
-  const { press, capture, orderKey } = await challenge('too-late');
+  const { press, capture, orderKey, paymentId } = await challenge('too-late');
   await askPartner(sandbox.url, 'payment/refund', 'too-late/undo', { orderKey, undoes: orderKey });
   expect((await press('approve')).status).toBe(303);
   expect((await capture()).status).toBe(409);
+  const register = { orderKey, paymentId };
+  expect((await askPartner(sandbox.url, 'payment/register-card', 'too-late/card', register)).status).toBe(
+    409,
+  );
 });
 
 test('refuses other decisions and knows no other payments', async () => {

@@ -30,23 +30,29 @@ export function startBenchChild<Result>(options: BenchChildOptions): BenchChild<
     [...(options.flags ?? []), options.main, JSON.stringify(options.assignment)],
     {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      serialization: 'advanced', // numbers that JSON has no word for
       timeout: options.timeoutMs,
       ...(options.env && { env: { ...process.env, ...options.env } }),
     },
   );
-  const exited = new Promise<string>((resolve) => {
-    child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+  const ended = new Promise<string>((resolve) => {
+    // 'close', not 'exit': what it said last is read before.
+    child.once('close', (code, signal) => resolve(signal ?? `exit code ${code}`));
   });
+  const died = ended.then((how) => Promise.reject(new Error(`${options.name} ended: ${how}`)));
+  died.catch(() => {});
   const message = (isWanted: (said: unknown) => boolean) => {
-    const said = new Promise<unknown>((resolve, reject) => {
-      child.on('message', (one) => {
-        if (isWanted(one)) resolve(one);
-      });
-      // 'close', not 'exit': what it said last is read before.
-      child.once('close', () => exited.then((how) => reject(new Error(`${options.name} ended: ${how}`))));
+    const said = new Promise<unknown>((resolve) => {
+      const listener = (one: unknown) => {
+        if (!isWanted(one)) return;
+        child.off('message', listener);
+        resolve(one);
+      };
+      child.on('message', listener);
     });
-    said.catch(() => {});
-    return said;
+    const first = Promise.race([said, died]);
+    first.catch(() => {});
+    return first;
   };
   return {
     async says(word) {
@@ -61,7 +67,7 @@ export function startBenchChild<Result>(options: BenchChildOptions): BenchChild<
     result: message((said) => typeof said === 'object') as Promise<Result>,
     async stop() {
       child.kill('SIGKILL');
-      await exited;
+      await ended;
     },
   };
 }

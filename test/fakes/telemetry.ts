@@ -10,6 +10,8 @@ export interface TestTelemetry {
   span(name: string): Promise<SpanRecord>;
   /** A counter's sum over the label sets that contain `labels`. */
   sum(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
+  /** A gauge's latest value; undefined when it was not observed. */
+  gauge(name: string): Promise<number | undefined>;
   stop(): Promise<void>;
 }
 
@@ -35,6 +37,7 @@ export function startTestTelemetry(options: Partial<TelemetryOptions> = {}): Tes
       return span;
     },
     sum: counters.sum,
+    gauge: counters.gauge,
     stop: () => telemetry.shutdown(),
   };
 }

@@ -52,7 +52,11 @@ test('a committed job is run once, in the trace of what enqueued it, and its row
   await relay();
   const runs: string[] = [];
   await channel.work(
-    (worker) => worker.handle(channel.job(), async ({ jobId }) => (runs.push(jobId), done())),
+    (worker) =>
+      worker.handle(channel.job(), async ({ jobId }) => {
+        runs.push(jobId);
+        return done();
+      }),
     { inbox: newInbox() },
   );
   await inSpan('place order', { parent: withOrderKey(context.active(), 'o-1') }, () => enqueue('a'));

@@ -60,7 +60,11 @@ test('the trace goes on from whatever enqueued the job, long after that has ende
   await lab.relay({ sink: channel.sink });
   await channel.settled.final(1);
   expect(kept).toEqual([{ text: 'hello', orderKey: 'o-trace' }]);
-  expect(await channel.tree()).toMatchInlineSnapshot();
+  expect(await channel.tree()).toMatchInlineSnapshot(`
+    "place order [shop]
+      send jobs [shop]
+        process jobs [shop] attempt=1 link:producer→send jobs"
+  `);
   assertConnected(await channel.spans(), 'o-trace');
 });
 
@@ -174,5 +178,8 @@ test('without an active span the send span is a root', async () => {
   await keeper(channel);
   await lab.relay({ sink: channel.sink });
   await channel.settled.final(1);
-  expect(await channel.tree()).toMatchInlineSnapshot();
+  expect(await channel.tree()).toMatchInlineSnapshot(`
+    "send jobs [shop]
+      process jobs [shop] attempt=1 link:producer→send jobs"
+  `);
 });

@@ -54,6 +54,13 @@ test('a connection that breaks before the effect is tried again', async () => {
   expect(effects('reset')).toEqual(['redeem']);
 });
 
+test('connections that always break before the effect leave none, and nobody can tell', async () => {
+  sandbox.faults.add({ kind: 'reset', orderKey: 'resets' });
+  expect(await failure(redeem('resets'))).toMatchObject({ reason: 'no-answer', effect: 'unknown' });
+  expect(answers('resets')).toEqual(['nothing', 'nothing', 'nothing']);
+  expect(effects('resets')).toEqual([]);
+});
+
 test('an answer that is lost is asked for again, and nothing happens twice', async () => {
   sandbox.faults.add({ kind: 'lost-answer', orderKey: 'lost', times: 1 });
   const { redemptionId } = await redeem('lost');

@@ -1,6 +1,6 @@
 import { MetricReader } from '@opentelemetry/sdk-metrics';
 
-/** Reads counters when asked. */
+/** Reads counters and gauges when asked. */
 class OnDemandReader extends MetricReader {
   protected override async onForceFlush(): Promise<void> {}
   protected override async onShutdown(): Promise<void> {}
@@ -19,5 +19,15 @@ export function createCounterReader() {
       .filter(({ attributes }) => fits(attributes))
       .reduce((total, { value }) => total + Number(value), 0);
   };
-  return { reader, sum };
+  /** A gauge's latest value; undefined when it was not observed. */
+  const gauge = async (name: string): Promise<number | undefined> => {
+    const { resourceMetrics } = await reader.collect();
+    const points = resourceMetrics.scopeMetrics
+      .flatMap((scope) => scope.metrics)
+      .filter(({ descriptor }) => descriptor.name === name)
+      .flatMap(({ dataPoints }) => dataPoints);
+    const value = points.at(-1)?.value;
+    return value === undefined ? undefined : Number(value);
+  };
+  return { reader, sum, gauge };
 }

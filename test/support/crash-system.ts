@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { topology } from '../../orders/contract.ts';
 import { ORDERS_MIGRATIONS } from '../../orders/storage/migrations.ts';
@@ -45,7 +46,7 @@ export async function startCrashSystem(stage: CrashStage): Promise<CrashSystem> 
   const pg = { 'order-service': await startPgGate(db.url), worker: await startPgGate(db.url) };
   const port = await freePort();
   const start = (role: Role) =>
-    startChild({ main: MAINS[role], env: environment(stage, connection, role, { port, url: pg[role].url }) });
+    startChild({ main: MAINS[role], onLog: (t) => appendFileSync(`/tmp/crashlog-${port}-${role}`, t), env: environment(stage, connection, role, { port, url: pg[role].url }) });
   const [orderService, worker] = await Promise.all([start('order-service'), start('worker')]);
   const processes = { 'order-service': orderService, worker };
   return {
@@ -76,7 +77,8 @@ function environment(
   { port, url }: { readonly port: number; readonly url: string },
 ): NodeJS.ProcessEnv {
   return cleanEnvironment({
-    LOG_LEVEL: 'warn',
+    NODE_COMPILE_CACHE: stage.compileCache,
+    LOG_LEVEL: 'debug',
     GOOGLE_CLOUD_PROJECT: projectId,
     PUBSUB_EMULATOR_HOST: stage.emulator.host,
     DATABASE_URL: url,

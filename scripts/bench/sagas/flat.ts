@@ -2,7 +2,7 @@ import type { Database } from '../../../shared/storage/index.ts';
 import type { SagaRun } from './assignment.ts';
 import { inDatabase } from './databases.ts';
 import { runContender } from './run.ts';
-import { describe, type Stage } from './sagas.ts';
+import { describe, type Stage } from './stage.ts';
 
 /** What a saga costs where few, and where many, have finished before it: one run a round. */
 export interface FlatRuns {

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { startBenchChild } from '../child.ts';
 import { startEmulatorProcess } from '../emulator-process.ts';
 import type { RelayAssignment, RelayRole, RelaySide } from './relay-process.ts';
-import type { Stage } from './sagas.ts';
+import type { Stage } from './stage.ts';
 
 const PROCESS = fileURLToPath(new URL('./relay-process.ts', import.meta.url));
 const TIMEOUT_MS = 180_000;

@@ -4,7 +4,7 @@ import { CONTENDERS, type ContenderName, type SagaRun } from './assignment.ts';
 import type { FlatRuns } from './flat.ts';
 import type { RelayRun } from './relay.ts';
 import { RIVALS } from './rivals.ts';
-import { CONCURRENCIES, type Runs } from './sagas.ts';
+import { CONCURRENCIES, type Runs } from './speed.ts';
 
 export interface Measured {
   readonly runs: Runs;

@@ -21,6 +21,8 @@ export class StepFailedError extends Error {
   override readonly name = 'StepFailedError';
   /** For those who would try again. */
   readonly retryable = false;
+  /** For those who would compensate the step that failed as well. */
+  readonly effect = 'none';
 }
 
 export function expected(saga: number): Outcome {

@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { createOutbox, observeOutbox } from '../../publisher/index.ts';
+import { defineJob } from '../../shared/index.ts';
+import { openDatabase } from '../../shared/storage/database.ts';
+import { startEmbeddedPostgres } from '../../shared/storage/embedded.ts';
+import { migrate } from '../../shared/storage/migrate.ts';
+import { THROUGHLINE_MIGRATIONS } from '../../shared/storage/migrations/index.ts';
+import { startTestTelemetry, type TestTelemetry } from '../fakes/telemetry.ts';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
+
+let telemetry: TestTelemetry;
+let db: TestDatabase;
+beforeAll(() => {
+  telemetry = startTestTelemetry();
+});
+beforeEach(async () => {
+  db = await createTestDatabase();
+  onTestFinished(() => db.close());
+});
+afterAll(() => telemetry.stop());
+
+const note = defineJob({ name: 'note.keep', version: 1, topic: 'notes', payload: z.strictObject({}) });
+
+async function gauges() {
+  const read = (name: string) => telemetry.gauge(`throughline.outbox.${name}`);
+  return {
+    unsent: await read('unsent'),
+    unfinished: await read('unfinished'),
+    oldestUnsentAge: await read('oldest_unsent_age'),
+  };
+}
+
+test('depth, age and what is unfinished are gauges, read anew each time and until it is stopped', async () => {
+  const { database } = db;
+  const observed = observeOutbox(database);
+  onTestFinished(() => observed.stop());
+  expect(await gauges()).toEqual({ unsent: 0, unfinished: 0, oldestUnsentAge: 0 });
+
+  const outbox = createOutbox({ database, source: 'shop' });
+  const items = ['a', 'b', 'c'].map((jobId) => ({ payload: {}, jobId }));
+  await database.transaction((tx) => outbox.enqueueAll(tx, note, items));
+  await database.query(`
+    UPDATE throughline.outbox SET enqueued_at = enqueued_at - interval '90 s',
+      sent_at = CASE job_id WHEN 'a' THEN now() END`);
+  const waiting = await gauges();
+  expect(waiting).toMatchObject({ unsent: 2, unfinished: 1 });
+  expect(waiting.oldestUnsentAge).toBeGreaterThanOrEqual(90);
+  expect(waiting.oldestUnsentAge).toBeLessThan(150);
+
+  await database.query('UPDATE throughline.outbox SET sent_at = now()');
+  expect(await gauges()).toEqual({ unsent: 0, unfinished: 3, oldestUnsentAge: 0 });
+  await database.query('DELETE FROM throughline.outbox');
+  expect(await gauges()).toEqual({ unsent: 0, unfinished: 0, oldestUnsentAge: 0 });
+  observed.stop();
+  observed.stop();
+  expect(await gauges()).toEqual({
+    unsent: undefined,
+    unfinished: undefined,
+    oldestUnsentAge: undefined,
+  });
+});
+
+test('while the database is away nothing is reported, and the other metrics do not wait', async () => {
+  const postgres = await startEmbeddedPostgres();
+  const database = openDatabase({ connectionString: postgres.url, reconnectWithinMs: 3_600_000 });
+  await migrate(database, THROUGHLINE_MIGRATIONS);
+  const observed = observeOutbox(database);
+  onTestFinished(async () => {
+    observed.stop();
+    await database.close();
+    await postgres.close();
+  });
+  expect(await gauges()).toMatchObject({ unsent: 0 });
+  await postgres.stop();
+  expect(await gauges()).toMatchObject({ unsent: undefined });
+  expect(await telemetry.sum('throughline.database.errors')).toBe(0);
+  await postgres.start();
+  expect(await gauges()).toMatchObject({ unsent: 0 });
+});
