@@ -33,6 +33,7 @@ try {
       ? await startGcloudEmulator({ ...readConfig(), port, host })
       : await startEmulator({ port, host });
   console.log(`export PUBSUB_EMULATOR_HOST=${emulator.host}`);
+  process.send?.({ host: emulator.host }); // to whoever started it as a child
   await interrupted(emulator);
   await emulator.close();
 } catch (error) {
@@ -40,10 +41,10 @@ try {
   process.exitCode = 1;
 }
 
-/** Resolves when the user stops the emulator; rejects when it stops by itself. */
+/** Resolves when the user, or the end of the parent process, stops the emulator; rejects when it stops by itself. */
 function interrupted({ exited }: Running): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.once('SIGINT', resolve).once('SIGTERM', resolve);
+    process.once('SIGINT', resolve).once('SIGTERM', resolve).once('disconnect', resolve);
     exited?.then((output) => reject(new Error(`The emulator stopped by itself. ${output}`)));
   });
 }

@@ -6,7 +6,7 @@ import { type OutboxDepth, outboxDepth } from './outbox-rows.ts';
  * Publishes gauges of the outbox: `throughline.outbox.unsent` and `throughline.outbox.unfinished` (jobs), and
  * `throughline.outbox.oldest_unsent_age` (s). Read from PostgreSQL at each collection, so that a restart forgets nothing.
  *
- * While the database is away nothing is reported: an absent series says so, a stale number would not.
+ * While the database is away the SDK repeats the last numbers; `throughline.database.errors` rises at each collection.
  */
 export function observeOutbox(database: Database): { stop(): void } {
   const meter = metrics.getMeter('throughline');

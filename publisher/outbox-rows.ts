@@ -68,9 +68,9 @@ export async function postpone(tx: SqlClient, ids: readonly string[], error: str
   });
 }
 
-const RESEND_ROWS = 1_000;
+export const RESEND_ROWS = 1_000;
 
-/** O3. Shape: how many rows are to be sent again. */
+/** O3. Shape: how many rows are to be sent again; when `RESEND_ROWS`, there may be more. */
 export async function resendForgotten(client: SqlClient, afterMs: number): Promise<number> {
   const { rowCount } = await client.query({
     name: 'throughline-outbox-resend',

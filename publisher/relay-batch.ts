@@ -146,11 +146,12 @@ function describe(error: unknown): string {
  */
 function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
   const parent = restoreCarrier(row.carrier, baggage);
+  const data = Buffer.from(row.data);
   const facts = {
     topic: row.topic,
     jobId: row.job_id,
     orderingKey: row.ordering_key ?? undefined,
-    bodyBytes: row.data.length,
+    bodyBytes: data.byteLength,
     ...nameOf(row.job_type),
   };
   const further = row.sends > 0 ? { attributes: { [OUTBOX_SENDS]: row.sends + 1 } } : {};
@@ -159,7 +160,6 @@ function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
   );
   const attributes = { ...row.attributes };
   injectContext(attributes, trace.setSpan(parent, span), baggage);
-  const data = Buffer.from(row.data);
   return {
     row,
     span,

@@ -6,7 +6,7 @@ import type { MessageSink } from '../shared/pubsub/message-sink.ts';
 import type { Database } from '../shared/storage/database.ts';
 import { errorMessage } from '../shared/trace/record-error.ts';
 import { OUTBOX_CHANNEL } from './outbox.ts';
-import { type Lane, resendForgotten, takeUnsent } from './outbox-rows.ts';
+import { type Lane, RESEND_ROWS, resendForgotten, takeUnsent } from './outbox-rows.ts';
 import { type RelayBatch, sendBatch } from './relay-batch.ts';
 
 /**
@@ -72,10 +72,12 @@ export function createRelay(options: RelayOptions): Relay {
     for (const lane of lanes) lane.trigger();
   };
   const resend = createLoop(async () => {
-    const rows = await resendForgotten(database, resendAfterMs);
-    if (rows === 0) return;
-    logger?.warn({ rows }, 'jobs that were sent long ago are not finished; they are sent again');
-    wake();
+    for (let rows = RESEND_ROWS; rows === RESEND_ROWS; ) {
+      rows = await resendForgotten(database, resendAfterMs);
+      if (rows === 0) return;
+      logger?.warn({ rows }, 'jobs that were sent long ago are not finished; they are sent again');
+      wake();
+    }
   }, logger);
 
   const start = async () => {

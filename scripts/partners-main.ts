@@ -1,14 +1,17 @@
 import { startPartnersSandbox } from '../emulator/partners/sandbox.ts';
 import { onShutdown, readConfig, startTelemetry } from '../shared/index.ts';
 
-/** The partners' sandbox as a process of its own. */
+/** The partners' sandbox as a process of its own. THROUGHLINE_SANDBOX_SEED repeats the faults that strike by chance. */
 const config = readConfig();
 const telemetry = startTelemetry({
   serviceName: config.serviceName ?? 'partners',
   otlpEndpoint: config.otlpEndpoint,
   batch: { scheduledDelayMs: config.spanDelayMs },
 });
-const sandbox = await startPartnersSandbox({ port: config.port });
+const sandbox = await startPartnersSandbox({
+  port: config.port,
+  seed: Number(process.env['THROUGHLINE_SANDBOX_SEED'] ?? 1),
+});
 onShutdown(async () => {
   await sandbox.close();
   await telemetry.shutdown();

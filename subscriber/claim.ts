@@ -14,10 +14,17 @@ export interface Claim {
   readonly lost: number;
 }
 
+/** The run that ended a job. Times in ms since the epoch. */
+export interface FinishedRun {
+  readonly attempt: number;
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
 /** Why a delivery may not run. */
 export type Refusal =
-  | { readonly kind: 'done'; readonly attempt: number; readonly startMs: number; readonly endMs: number }
-  | { readonly kind: 'dead' }
+  | ({ readonly kind: 'done' } & FinishedRun)
+  | ({ readonly kind: 'dead'; readonly reason: string } & FinishedRun)
   | { readonly kind: 'cancelled'; readonly reason: string }
   /** Another delivery of the job runs. */
   | { readonly kind: 'held'; readonly forMs: number };

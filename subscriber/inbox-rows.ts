@@ -86,8 +86,9 @@ async function explain(
 }
 
 function refusalOf({ state, attempt, reason, for_ms, start_ms, end_ms }: RefusedRow): Refusal {
-  if (state === 'done') return { kind: 'done', attempt, startMs: start_ms ?? 0, endMs: end_ms ?? 0 };
-  if (state === 'dead') return { kind: 'dead' };
+  const run = { attempt, startMs: start_ms ?? 0, endMs: end_ms ?? 0 };
+  if (state === 'done') return { kind: 'done', ...run };
+  if (state === 'dead') return { kind: 'dead', reason: reason ?? 'given up', ...run };
   if (state === 'cancelled') return { kind: 'cancelled', reason: reason ?? 'cancelled' };
   return { kind: 'held', forMs: Math.max(0, for_ms ?? 0) };
 }
@@ -145,18 +146,30 @@ export async function releaseJob(
   });
 }
 
+/** Whether a job is recorded as done: for who does not know what became of a commit. */
+export async function isDone(client: SqlClient, { consumer, jobId }: Claim): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `SELECT FROM throughline.inbox WHERE consumer = $1 AND job_id = $2 AND state = 'done'`,
+    [consumer, jobId],
+  );
+  return rowCount === 1;
+}
+
+/** Shape: the jobs whose claims are still this worker's. */
 export async function renewClaims(
   client: SqlClient,
   { consumer, worker, claimMs }: ClaimOwner,
   ids: readonly string[],
-): Promise<void> {
-  await client.query({
+): Promise<Set<string>> {
+  const { rows } = await client.query<{ job_id: string }>({
     name: 'throughline-inbox-renew',
     text: `
       UPDATE throughline.inbox SET claim_until = now() + $4 * interval '1 millisecond'
-      WHERE consumer = $1 AND job_id = ANY($3::text[]) AND claimed_by = $2::uuid AND state = 'claimed'`,
+      WHERE consumer = $1 AND job_id = ANY($3::text[]) AND claimed_by = $2::uuid AND state = 'claimed'
+      RETURNING job_id`,
     values: [consumer, worker, ids, claimMs],
   });
+  return new Set(rows.map(({ job_id }) => job_id));
 }
 
 const SWEEP_ROWS = 1_000;

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../shared/log.ts';
 import { checkNumbers } from '../shared/options.ts';
-import type { Database, Transaction } from '../shared/storage/database.ts';
+import { type Database, DatabaseUnavailableError, type Transaction } from '../shared/storage/database.ts';
 import { GroupCommit } from '../shared/storage/group-commit.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import type { Claim, JobKey, Refusal } from './claim.ts';
 import { ClaimLostError } from './errors.ts';
-import { claimJobs, finishJobs, releaseJob, renewClaims, sweepFinished } from './inbox-rows.ts';
+import { claimJobs, finishJobs, isDone, releaseJob, renewClaims, sweepFinished } from './inbox-rows.ts';
 
 /**
  * What has become of each job, in PostgreSQL: the reason why a job that is delivered twice has its effects once.
@@ -56,6 +56,8 @@ export function createInbox(options: InboxOptions): Inbox {
   const { database, consumer, claimMs = 30_000, retainMs = 604_800_000, logger } = options;
   const owner = { consumer, worker: randomUUID(), claimMs };
   const held = new Set<string>();
+  /** Held by this worker as it thinks, and not by the table: at one renewal a job may just have been finished. */
+  let missing = new Set<string>();
   let renewedMs = performance.now();
   let lost = new AbortController();
   let composed:
@@ -69,27 +71,37 @@ export function createInbox(options: InboxOptions): Inbox {
   });
   const finishes = new GroupCommit<Claim, boolean>({ commit: (group) => finishJobs(database, owner, group) });
 
+  /** I2: others may run these jobs by now. */
+  const loseClaims = (jobIds: readonly string[]) => {
+    lost.abort(new ClaimLostError(jobIds.length === 1 ? (jobIds[0] ?? '') : `${jobIds.length} jobs`));
+    lost = new AbortController();
+    renewedMs = performance.now();
+  };
+
   const renew = async () => {
     if (held.size === 0) {
       renewedMs = performance.now();
       return;
     }
     const startedMs = performance.now();
+    const asked = [...held];
     try {
-      await renewClaims(database, owner, [...held]);
-      renewedMs = startedMs;
+      const renewed = await renewClaims(database, owner, asked);
+      const gone = asked.filter((jobId) => held.has(jobId) && !renewed.has(jobId));
+      const isTakenOver = gone.some((jobId) => missing.has(jobId));
+      missing = new Set(gone);
+      if (!isTakenOver) renewedMs = startedMs;
+      else loseClaims(gone);
     } catch (error) {
       logger?.warn({ err: error, claims: held.size }, 'claims could not be renewed');
     }
   };
 
   const watch = async () => {
+    // Not after the renewal alone: that may wait for a server that is away from this worker only.
+    if (held.size > 0 && performance.now() - renewedMs > claimMs * 0.9) loseClaims([...held]);
     await renew();
-    if (performance.now() - renewedMs <= claimMs) return;
-    // I2: others may run these jobs by now.
-    lost.abort(new ClaimLostError(`${held.size} jobs`));
-    lost = new AbortController();
-    renewedMs = performance.now();
+    if (performance.now() - renewedMs > claimMs) loseClaims([...held]);
   };
 
   const record = async (
@@ -105,6 +117,17 @@ export function createInbox(options: InboxOptions): Inbox {
     if (!isRecorded) throw new ClaimLostError(claim.jobId);
   };
 
+  const commit = async (claim: Claim, effects?: (tx: Transaction) => Promise<void>) => {
+    if (!effects) {
+      if (!(await finishes.add(claim))) throw new ClaimLostError(claim.jobId);
+      return;
+    }
+    await database.transaction(async (tx) => {
+      await effects(tx);
+      await record(claim, tx, 'done');
+    });
+  };
+
   return {
     consumer,
     async claim(job) {
@@ -113,13 +136,11 @@ export function createInbox(options: InboxOptions): Inbox {
       return result;
     },
     async finish(claim, effects) {
-      if (effects) {
-        await database.transaction(async (tx) => {
-          await effects(tx);
-          await record(claim, tx, 'done');
-        });
-      } else if (!(await finishes.add(claim))) {
-        throw new ClaimLostError(claim.jobId);
+      try {
+        await commit(claim, effects);
+      } catch (error) {
+        const isUnknown = error instanceof DatabaseUnavailableError && error.outcomeUnknown;
+        if (!isUnknown || !(await isDone(database, claim))) throw error;
       }
       held.delete(claim.jobId);
     },

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { ThroughlineError } from '../shared/errors.ts';
 import type { Job } from '../shared/job/define.ts';
-import type { Outcome, Retry } from '../shared/job/outcome.ts';
+import { deadLetter, done, type Outcome, type Retry } from '../shared/job/outcome.ts';
 import type { Logger } from '../shared/log.ts';
 import { MAX_TIMER_MS } from '../shared/max-timer.ts';
 import { checkNumbers } from '../shared/options.ts';
@@ -263,10 +263,12 @@ function pipeline(options: WorkerOptions, registrations: ReadonlyMap<string, Reg
 }
 
 function repeated(traced: TracingOptions, { consumer }: Inbox): ClaimOptions['onRepeated'] {
-  return (delivery, { attempt, startMs, endMs }) => {
+  return (delivery, run) => {
     const { jobId } = delivery;
-    const done = { ...delivery, attempt, claim: { consumer, jobId, attempt, lost: 0 } };
-    retellProcessed(traced, done, { startMs, endMs });
+    const { attempt } = run;
+    const finished = { ...delivery, attempt, claim: { consumer, jobId, attempt, lost: 0 } };
+    const outcome = run.kind === 'done' ? done() : deadLetter(run.reason);
+    retellProcessed(traced, finished, { ...run, outcome });
   };
 }
 

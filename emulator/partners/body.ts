@@ -23,8 +23,7 @@ export async function readJsonObject(request: IncomingMessage): Promise<Body<Rec
 export async function readText(request: IncomingMessage): Promise<Body<string>> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  // The request must outlive a body that is too large: it bears the connection of the answer that says so.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.byteLength;
     if (bytes > MAX_BODY_BYTES) {
       const refusal = problem(413, `body: larger than ${MAX_BODY_BYTES} bytes`, { connection: 'close' });

@@ -8,9 +8,11 @@ const orderRequest = orderSchema.meta({ id: 'OrderRequest' });
 export const idempotencyKeySchema = z.string().min(1).max(255);
 export const returnQuerySchema = z.looseObject({ state: z.string().min(1).max(1_024) });
 
+const health = z.strictObject({ status: z.enum(['ok', 'ready']) }).meta({ id: 'Health' });
 const path = z.object({ orderKey: orderKeySchema });
 const json = (schema: z.ZodType) => ({ content: { 'application/json': { schema } } });
 const order = (description: string) => ({ description, ...json(orderViewSchema) });
+const away = 'The database cannot be reached; try again.';
 const refused = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: problemSchema } },
@@ -44,7 +46,11 @@ export function createOpenApi() {
         get: {
           operationId: 'showOrder',
           requestParams: { path },
-          responses: { '200': order('The order, step by step.'), '404': refused('There is no such order.') },
+          responses: {
+            '200': order('The order, step by step.'),
+            '404': refused('There is no such order.'),
+            '503': refused(away),
+          },
         },
       },
       '/orders/{orderKey}/events': {
@@ -57,6 +63,7 @@ export function createOpenApi() {
               content: { 'text/event-stream': { schema: z.string() } },
             },
             '404': refused('There is no such order.'),
+            '503': refused(away),
           },
         },
       },
@@ -67,9 +74,26 @@ export function createOpenApi() {
           responses: {
             '303': { description: 'The order goes on; to its page.' },
             '403': refused('The state was not signed by this shop for this order.'),
+            '404': refused('There is no such order.'),
             '409': refused('The state was used already.'),
             '410': refused('The order does not wait for the bank any more.'),
             '422': refused('The state is missing.'),
+            '503': refused(away),
+          },
+        },
+      },
+      '/healthz': {
+        get: {
+          operationId: 'isAlive',
+          responses: { '200': { description: 'The process runs.', ...json(health) } },
+        },
+      },
+      '/readyz': {
+        get: {
+          operationId: 'isReady',
+          responses: {
+            '200': { description: 'It takes orders.', ...json(health) },
+            '503': refused('It starts, stops, or cannot reach its database.'),
           },
         },
       },

@@ -135,26 +135,53 @@ async function execute(
   writer: string,
   checkpoints: readonly Checkpoint[],
 ): Promise<boolean[]> {
-  const appends = checkpoints.flatMap(({ append }) => append ?? []);
-  const isPlain = checkpoints.every(isAppendOnly);
-  const query = isPlain ? appendOnly(writer, appends) : everything(writer, checkpoints, appends);
-  const { rows } = await client.query<{ saga_id: string }>(query);
+  const { rows } = await client.query<{ saga_id: string }>(statement(writer, checkpoints));
   const stored = new Set(rows.map(({ saga_id }) => saga_id));
   return checkpoints.map((one) => stored.delete(idOf(one))); // of two of one saga the first is stored
 }
 
-function isAppendOnly({ start, update, jobs, taken, cancelled }: Checkpoint): boolean {
-  return !(start || update || jobs || taken || cancelled);
+/** Every part of a statement costs, though it find nothing to do: a group gets the shortest that it can do with. */
+function statement(writer: string, checkpoints: readonly Checkpoint[]) {
+  const appends = checkpoints.flatMap(({ append }) => append ?? []);
+  const starts = checkpoints.flatMap(({ start }) => start ?? []);
+  const updates = checkpoints.filter(({ update }) => update);
+  const values: unknown[] = [writer, JSON.stringify(appends)];
+  const isPlain = !checkpoints.some(({ jobs, taken, cancelled }) => jobs || taken || cancelled);
+  if (isPlain && starts.length === 0 && updates.length === 0)
+    return { name: 'throughline-saga-append', text: APPEND, values };
+  values.push(
+    JSON.stringify(starts),
+    rowsOf(updates, ({ update }) => [update]),
+    updates.map(idOf),
+  );
+  if (isPlain) return { name: 'throughline-saga-update', text: WITH_SAGAS, values };
+  const takers = checkpoints.filter(({ taken }) => taken);
+  values.push(
+    rowsOf(checkpoints, ({ jobs }) => jobs),
+    rowsOf(takers, ({ taken }) => taken?.map((name) => ({ name }))),
+    takers.map(idOf),
+    rowsOf(checkpoints, ({ cancelled }) => cancelled?.map((job_id) => ({ job_id }))),
+    checkpoints.flatMap(({ cancelled }) => cancelled ?? []),
+  );
+  return { name: 'throughline-saga-checkpoint', text: WITH_EVERYTHING, values };
+}
+
+/** As JSON, each row with its saga's id. */
+function rowsOf(
+  checkpoints: readonly Checkpoint[],
+  parts: (checkpoint: Checkpoint) => readonly unknown[] | undefined,
+): string {
+  return JSON.stringify(
+    checkpoints.flatMap(
+      (one) => parts(one)?.map((part) => ({ saga_id: idOf(one), ...(part as object) })) ?? [],
+    ),
+  );
 }
 
 const APPEND = `
   INSERT INTO throughline.saga_journal (saga_id, seq, writer, events)
   SELECT saga_id, seq, $1::uuid, events FROM json_to_recordset($2::json) AS x (saga_id text, seq integer, events json)
   ON CONFLICT DO NOTHING RETURNING saga_id`;
-
-function appendOnly(writer: string, appends: readonly Append[]) {
-  return { name: 'throughline-saga-append', text: APPEND, values: [writer, JSON.stringify(appends)] };
-}
 
 /**
  * J1. What hangs on an append is joined with what was appended: a refused append takes the rest with it (J2).
@@ -163,7 +190,7 @@ function appendOnly(writer: string, appends: readonly Append[]) {
  * more, before it counts as ended.
  * The keys come as arrays besides: without them a join with a table of many finished sagas may read all of it.
  */
-const EVERYTHING = `
+const SAGAS = `
   WITH appended AS (${APPEND}),
   started AS (
     INSERT INTO throughline.saga (id, name, version, order_key, input, state, owner, wake_at, span, started_at)
@@ -179,52 +206,36 @@ const EVERYTHING = `
       ended_at = CASE WHEN s.wake_at IS NULL THEN to_timestamp(x.ended_ms / 1000.0) END
     FROM json_to_recordset($4::json) AS x (saga_id text, state text, step text, owner uuid, wake_ms double precision,
       ended_ms double precision, reason text)
-    JOIN appended USING (saga_id) WHERE s.id = x.saga_id AND s.id = ANY($8::text[])
-  ),
+    JOIN appended USING (saga_id) WHERE s.id = x.saga_id AND s.id = ANY($5::text[])
+  )`;
+
+const STORED = 'SELECT saga_id FROM appended UNION ALL SELECT saga_id FROM started';
+
+const WITH_SAGAS = `${SAGAS} ${STORED}`;
+
+const WITH_EVERYTHING = `${SAGAS},
   enqueued AS (
     INSERT INTO throughline.outbox (job_id, job_type, topic, ordering_key, order_key, data, attributes, carrier)
     SELECT x.job_id, x.job_type, x.topic, x.ordering_key, x.order_key, x.data, x.attributes, x.carrier
-    FROM json_to_recordset($5::json) AS x (saga_id text, job_id text, job_type text, topic text, ordering_key text,
+    FROM json_to_recordset($6::json) AS x (saga_id text, job_id text, job_type text, topic text, ordering_key text,
       order_key text, data text, attributes json, carrier json)
     JOIN appended USING (saga_id)
     ON CONFLICT (job_id) DO NOTHING
   ),
   taken AS (
     UPDATE throughline.saga_signal g SET taken_at = now()
-    FROM json_to_recordset($6::json) AS x (saga_id text, name text)
+    FROM json_to_recordset($7::json) AS x (saga_id text, name text)
     JOIN appended USING (saga_id) WHERE g.saga_id = x.saga_id AND g.name = x.name AND g.saga_id = ANY($8::text[])
   ),
   buried AS (
     INSERT INTO throughline.inbox (consumer, job_id, job_type, state, finished_at, reason)
     SELECT '*', x.job_id, '', 'cancelled', now(), 'the saga does not wait for it any more'
-    FROM json_to_recordset($7::json) AS x (saga_id text, job_id text)
+    FROM json_to_recordset($9::json) AS x (saga_id text, job_id text)
     JOIN appended USING (saga_id)
     ON CONFLICT DO NOTHING
   ),
   withdrawn AS (
-    DELETE FROM throughline.outbox o USING json_to_recordset($7::json) AS x (saga_id text, job_id text)
-    JOIN appended USING (saga_id) WHERE o.job_id = x.job_id AND o.job_id = ANY($9::text[])
+    DELETE FROM throughline.outbox o USING json_to_recordset($9::json) AS x (saga_id text, job_id text)
+    JOIN appended USING (saga_id) WHERE o.job_id = x.job_id AND o.job_id = ANY($10::text[])
   )
-  SELECT saga_id FROM appended UNION ALL SELECT saga_id FROM started`;
-
-function everything(writer: string, checkpoints: readonly Checkpoint[], appends: readonly Append[]) {
-  const of = <Part>(parts: (checkpoint: Checkpoint) => readonly Part[] | undefined) =>
-    JSON.stringify(
-      checkpoints.flatMap((one) => parts(one)?.map((part) => ({ saga_id: idOf(one), ...part })) ?? []),
-    );
-  return {
-    name: 'throughline-saga-checkpoint',
-    text: EVERYTHING,
-    values: [
-      writer,
-      JSON.stringify(appends),
-      JSON.stringify(checkpoints.flatMap(({ start }) => start ?? [])),
-      of(({ update }) => update && [update]),
-      of(({ jobs }) => jobs),
-      of(({ taken }) => taken?.map((name) => ({ name }))),
-      of(({ cancelled }) => cancelled?.map((job_id) => ({ job_id }))),
-      appends.map(({ saga_id }) => saga_id),
-      checkpoints.flatMap(({ cancelled }) => cancelled ?? []),
-    ],
-  };
-}
+  ${STORED}`;

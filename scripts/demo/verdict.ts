@@ -85,7 +85,7 @@ const CONFIRMED = [
 const STAYS = new Set(['account/verify', 'payment/register-card', 'registrar/acquire']);
 
 /** Every effect once; of an order that was compensated none stands that can be undone. */
-function ledgerProblems(outcome: Verdict['outcome'], effects: readonly LedgerRow[]): string[] {
+export function ledgerProblems(outcome: Verdict['outcome'], effects: readonly LedgerRow[]): string[] {
   const { doubles, standing } = judgeLedger(effects);
   if (outcome === 'confirmed') {
     const missing = CONFIRMED.filter((effect) => !standing.includes(effect));

@@ -20,6 +20,7 @@ export interface Child<Ready> {
 export interface ChildOptions {
   /** Path of the main file from the repository's root. */
   readonly main: string;
+  readonly args?: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   /** Its log goes here; unset: only the end of it is kept, for the message when it dies. */
   readonly onLog?: ((text: string) => void) | undefined;
@@ -38,7 +39,7 @@ const KEPT_OUTPUT_CHARS = 4_000;
 /** Resolves once the process says that it is ready. Errors: what it printed, when it does not get there. */
 export async function startChild<Ready = object>(options: ChildOptions): Promise<Child<Ready>> {
   const path = fileURLToPath(new URL(`../../${options.main}`, import.meta.url));
-  const child = spawn(process.execPath, [path], {
+  const child = spawn(process.execPath, [path, ...(options.args ?? [])], {
     env: options.env,
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });

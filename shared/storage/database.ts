@@ -132,7 +132,9 @@ export function openDatabase(options: DatabaseOptions): Database {
       try {
         await pool.query('SELECT 1');
       } catch (error) {
-        throw isConnectionLost(error) ? unavailable(error, false) : error;
+        if (!isConnectionLost(error)) throw error;
+        lost(logger, error);
+        throw unavailable(error, false);
       }
     },
     close() {

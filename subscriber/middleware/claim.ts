@@ -11,8 +11,8 @@ import type { Inbox } from '../inbox.ts';
 export interface ClaimOptions {
   readonly inbox: Inbox;
   readonly logger: Logger | undefined;
-  /** Called with a delivery of a job that is done already: its worker may have died before anyone heard of it. */
-  readonly onRepeated: (delivery: Delivery, run: Extract<Refusal, { kind: 'done' }>) => void;
+  /** Called with a delivery of a job that is done or dead already: its worker may have died before anyone heard of it. */
+  readonly onRepeated: (delivery: Delivery, run: Extract<Refusal, { kind: 'done' | 'dead' }>) => void;
 }
 
 /** How soon a delivery comes back that could not be looked up, in ms. */
@@ -58,7 +58,7 @@ function refused(options: ClaimOptions, delivery: Delivery, refusal: Refusal): O
   options.logger?.debug({ jobId, refusal: refusal.kind }, 'the delivery may not run');
   if (refusal.kind === 'held') return handBack('another delivery of it runs', refusal.forMs + HELD_MARGIN_MS);
   count('throughline.inbox.duplicates', { [JOB_NAME]: registration?.job.name ?? '', state: refusal.kind });
-  if (refusal.kind === 'done') options.onRepeated(delivery, refusal);
+  if (refusal.kind === 'done' || refusal.kind === 'dead') options.onRepeated(delivery, refusal);
   return refusal.kind === 'cancelled' ? { kind: 'cancelled', by: refusal.reason } : { kind: 'done' };
 }
 

@@ -21,7 +21,7 @@ export const classify: Middleware = (next) => async (delivery, signal) => {
     }
     outcome = fromError(error);
   }
-  return outcome.kind === 'retry' ? scheduleOrGiveUp(outcome, delivery) : outcome;
+  return outcome.kind === 'retry' && !outcome.handedBack ? scheduleOrGiveUp(outcome, delivery) : outcome;
 };
 
 function checkOutcome(outcome: unknown, delivery: Delivery): Outcome {

@@ -9,6 +9,7 @@ import { captureCarrier } from '../../shared/trace/carrier.ts';
 import { inSpan } from '../../shared/trace/in-span.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
+import { endedSpansSaved, releaseEndedSpans } from '../../shared/trace/release.ts';
 import {
   ERROR_TYPE,
   JOB_ID,
@@ -49,8 +50,12 @@ export function deadLetters(options: DeadLettersOptions): Middleware {
       const { claim } = delivery;
       if (!inbox || !claim) await runHook(delivery, outcome);
       await publishDeadLetter(options, delivery, outcome);
-      if (inbox && claim)
+      if (inbox && claim) {
+        // After the commit nobody would run this again to tell its spans.
+        releaseEndedSpans();
+        await endedSpansSaved();
         await inbox.bury(claim, 'dead', outcome.reason, (tx) => runHook(delivery, outcome, tx));
+      }
     } catch (error) {
       options.logger?.error(
         { err: error, jobId: delivery.jobId },

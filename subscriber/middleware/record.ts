@@ -1,7 +1,9 @@
-import { done } from '../../shared/job/outcome.ts';
-import { releaseEndedSpans } from '../../shared/trace/release.ts';
+import { done, type Retry } from '../../shared/job/outcome.ts';
+import { DatabaseUnavailableError } from '../../shared/storage/database.ts';
+import { errorMessage } from '../../shared/trace/record-error.ts';
+import { endedSpansSaved, releaseEndedSpans } from '../../shared/trace/release.ts';
 import type { Middleware } from '../delivery.ts';
-import { InboxMissingError, WorkerLostError } from '../errors.ts';
+import { ClaimLostError, InboxMissingError, WorkerLostError } from '../errors.ts';
 import type { Inbox } from '../inbox.ts';
 
 /** Records a job as done, together with its effects (inbox.ts: I1), inside its process span. */
@@ -14,11 +16,33 @@ export function record(inbox: Inbox | undefined): Middleware {
     const outcome = await next(delivery, signal);
     if (outcome?.kind !== 'done') return outcome;
     if (inbox && claim) {
-      releaseEndedSpans(); // after the commit nobody would run this again to tell them
-      await inbox.finish(claim, outcome.effects);
+      // After the commit nobody would run this again to tell its spans.
+      releaseEndedSpans();
+      await endedSpansSaved();
+      try {
+        await inbox.finish(claim, outcome.effects);
+      } catch (error) {
+        if (isNoFailure(error)) return handBack(error);
+        throw error;
+      }
     } else if (outcome.effects) {
       throw new InboxMissingError(jobType);
     }
     return done();
   };
 }
+
+/**
+ * Another delivery has the job by now, or the database was away before anything was begun: the job itself did not fail. (A
+ * connection that is lost while its effects are written may be their doing, and counts.)
+ */
+function isNoFailure(error: unknown): boolean {
+  if (error instanceof ClaimLostError) return true;
+  return error instanceof DatabaseUnavailableError && !error.outcomeUnknown;
+}
+
+function handBack(error: unknown): Retry {
+  return { kind: 'retry', reason: errorMessage(error), error, afterMs: HANDED_BACK_FOR_MS, handedBack: true };
+}
+
+const HANDED_BACK_FOR_MS = 1_000;

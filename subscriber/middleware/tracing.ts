@@ -93,15 +93,15 @@ function contextOf({ claim }: Delivery, parent: Context, span: Span): Context {
 }
 
 /**
- * Tells the process span of a job that was done before: if its worker died after the commit, nobody has heard of it, and
+ * Tells the process span of a job that was done, or given up, before: if its worker died after the commit, nobody has heard of it, and
  * what the job caused would have no parent. The ids are the same, should it have been told after all.
  */
 export function retellProcessed(
   options: TracingOptions,
   delivery: Delivery,
-  run: { readonly startMs: number; readonly endMs: number },
+  run: { readonly startMs: number; readonly endMs: number; readonly outcome: Outcome },
 ): void {
-  const { claim, message, jobId } = delivery;
+  const { claim, message } = delivery;
   if (!claim) return;
   const origin = extractContext(message.attributes, options);
   const parent = parentContext(delivery, origin, options.continueWithinMs ?? 900_000);
@@ -111,16 +111,14 @@ export function retellProcessed(
       {
         kind: SpanKind.CONSUMER,
         startTime: run.startMs,
-        attributes: {
-          ...spanAttributes(delivery, origin, options.destination),
-          [JOB_ID]: jobId,
-          [JOB_OUTCOME]: 'done',
-        },
+        attributes: spanAttributes(delivery, origin, options.destination),
         links: spanLinks(origin, undefined),
       },
       parent,
     );
-  startWithIds(deriveIds(claimSeed(claim, claim.attempt)), start).end(run.endMs);
+  const span = startWithIds(deriveIds(claimSeed(claim, claim.attempt)), start);
+  describeOutcome(span, run.outcome);
+  span.end(run.endMs);
 }
 
 /** T1. The order key comes from baggage, or from the envelope when a plain client sent no baggage. */

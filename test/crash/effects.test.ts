@@ -1,5 +1,5 @@
-import { beforeAndAfter, effect } from './points.ts';
 import { testPoints } from './matrix.ts';
+import { beforeAndAfter, effect } from './points.ts';
 
 testPoints(
   beforeAndAfter([

@@ -28,7 +28,11 @@ export function testPoints(points: readonly Point[]): void {
     await stage?.close();
   });
 
-  const groups = [...Map.groupBy(points, (point) => (point.place.at === 'effect' && !point.then ? keyOf(point) : point)).values()];
+  const groups = [
+    ...Map.groupBy(points, (point) =>
+      point.place.at === 'effect' && !point.next ? keyOf(point) : point,
+    ).values(),
+  ];
   const cases = groups.flatMap((group) => {
     let outcomes: Outcomes | undefined;
     const run = () => (outcomes ??= systems.use((system) => runPoints(system, group)));

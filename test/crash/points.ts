@@ -25,7 +25,7 @@ export interface Point {
   readonly course: Course;
   readonly place: Place;
   /** The next process is killed as well, there. */
-  readonly then?: Omit<Point, 'name' | 'course'>;
+  readonly next?: Omit<Point, 'name' | 'course'>;
 }
 
 interface Row {
@@ -33,19 +33,19 @@ interface Row {
   readonly role?: Role;
   readonly course?: Course;
   readonly place: Place;
-  readonly then?: Point['then'];
+  readonly next?: Point['next'];
 }
 
 /** Each row is two points: before and after. */
 export function beforeAndAfter(rows: readonly Row[]): Point[] {
-  return rows.flatMap(({ name, role = 'order-service', course = 'confirmed', place, then }) =>
+  return rows.flatMap(({ name, role = 'order-service', course = 'confirmed', place, next }) =>
     (['before', 'after'] as const).map((when) => ({
       name: `${when} ${name}`,
       role,
       when,
       course,
       place,
-      ...(then && { then }),
+      ...(next && { next }),
     })),
   );
 }

@@ -77,7 +77,7 @@ testPoints([
     {
       name: 'the card is redeemed, and of its successor as it records the take-over',
       place: effect('card/redeem'),
-      then: { role: 'order-service', when: 'after', place: recorded('interrupted') },
+      next: { role: 'order-service', when: 'after', place: recorded('interrupted') },
     },
   ]),
 ]);

@@ -4,7 +4,7 @@ import { judgeLedger } from '../../emulator/partners/judge.ts';
 import { findDisconnections, type SpanRecord } from '../../insight/index.ts';
 import { sendNotification } from '../../orders/contract.ts';
 import type { OrderView } from '../../orders/http/schemas.ts';
-import { decideAtBank } from '../../scripts/system/browser.ts';
+import { pressAtBank, returnToShop } from '../../scripts/system/browser.ts';
 import { JOB_NAME, JOB_OUTCOME, SAGA_OUTCOME } from '../../shared/trace/semconv.ts';
 import type { CrashSystem } from '../support/crash-system.ts';
 import type { Course, Point } from './points.ts';
@@ -78,11 +78,11 @@ async function crashAt(
   orders: readonly Reach[],
 ): Promise<(() => void)[][]> {
   const late = await Promise.all(orders.map((order) => inTime(reach(system, order))));
-  const next = orders.map(async ({ then, orderKey }) =>
-    then ? await crashAt(system, then.role, [{ ...then, orderKey }]) : [],
+  const following = orders.map(async ({ next, orderKey }) =>
+    next ? await crashAt(system, next.role, [{ ...next, orderKey }]) : [],
   );
   await system.crash(role);
-  const later = await Promise.all(next);
+  const later = await Promise.all(following);
   return late.map((own, index) => [...own, ...(later[index] ?? []).flat()]);
 }
 
@@ -124,7 +124,8 @@ async function beCustomer({ client }: CrashSystem, course: Course, orderKey: str
     if (!view.action) throw new Error(`${orderKey} has nothing to approve yet; it is ${view.state}`);
     return view;
   });
-  await untilAnswered(() => decideAtBank(action?.url ?? '', 'approve'));
+  const wayBack = await pressAtBank(action?.url ?? '', 'approve');
+  await untilAnswered(() => returnToShop(wayBack));
 }
 
 async function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {

@@ -248,7 +248,7 @@ describe('an answer of the database that is lost', () => {
     expect(await lab.history(sagaId)).toEqual(['completed a 1', 'completed b 1']);
   });
 
-  test('of a release leaves no saga to nobody', async () => {
+  test('of a release, or one that never arrives, leaves no saga to nobody', async () => {
     const gate = createGate();
     const saga = twoSteps(() => gate.opened);
     gate.open();
@@ -256,7 +256,7 @@ describe('an answer of the database that is lost', () => {
     const sagaId = await begun(saga);
     expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
     // Somebody wants it looked at again, though there is nothing to do.
-    const lost = engine.database.loseAnswer((text) => text.includes('throughline-saga-release'));
+    const lost = engine.database.loseStatement((text) => text.includes('throughline-saga-release'));
     await lab.db.database.query(
       'UPDATE throughline.saga SET wake_at = now(), ended_at = NULL WHERE id = $1',
       [sagaId],

@@ -25,7 +25,7 @@ export function createCounterReader() {
     const points = resourceMetrics.scopeMetrics
       .flatMap((scope) => scope.metrics)
       .filter(({ descriptor }) => descriptor.name === name)
-      .flatMap(({ dataPoints }) => dataPoints);
+      .flatMap(({ dataPoints }): readonly { readonly value: unknown }[] => dataPoints);
     const value = points.at(-1)?.value;
     return value === undefined ? undefined : Number(value);
   };

@@ -1,6 +1,6 @@
-import { createServer } from 'node:net';
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type OtlpReceiver, startOtlpReceiver } from '../../console/otlp-receiver.ts';

@@ -1,4 +1,3 @@
-import { appendFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { topology } from '../../orders/contract.ts';
 import { ORDERS_MIGRATIONS } from '../../orders/storage/migrations.ts';
@@ -46,7 +45,7 @@ export async function startCrashSystem(stage: CrashStage): Promise<CrashSystem> 
   const pg = { 'order-service': await startPgGate(db.url), worker: await startPgGate(db.url) };
   const port = await freePort();
   const start = (role: Role) =>
-    startChild({ main: MAINS[role], onLog: (t) => appendFileSync(`/tmp/crashlog-${port}-${role}`, t), env: environment(stage, connection, role, { port, url: pg[role].url }) });
+    startChild({ main: MAINS[role], env: environment(stage, connection, role, { port, url: pg[role].url }) });
   const [orderService, worker] = await Promise.all([start('order-service'), start('worker')]);
   const processes = { 'order-service': orderService, worker };
   return {
@@ -78,7 +77,7 @@ function environment(
 ): NodeJS.ProcessEnv {
   return cleanEnvironment({
     NODE_COMPILE_CACHE: stage.compileCache,
-    LOG_LEVEL: 'debug',
+    LOG_LEVEL: 'warn',
     GOOGLE_CLOUD_PROJECT: projectId,
     PUBSUB_EMULATOR_HOST: stage.emulator.host,
     DATABASE_URL: url,

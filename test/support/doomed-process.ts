@@ -7,10 +7,14 @@ export interface DoomedProcess {
   kill(): Promise<void>;
 }
 
-/** Starts a script that says one line once it has reached the point at which it is to be killed. */
+/**
+ * Starts a script that says one line once it has reached the point at which it is to be killed; `cause` is what brings it
+ * there.
+ */
 export async function startDoomed(
   script: string,
   env: Readonly<Record<string, string>>,
+  cause: () => Promise<unknown> = async () => {},
 ): Promise<DoomedProcess> {
   const child = spawn(process.execPath, [script], {
     cwd: ROOT,
@@ -24,6 +28,7 @@ export async function startDoomed(
     throw new Error(`${script} ended with ${code} before it was killed`);
   });
   died.catch(() => {});
+  await cause();
   await Promise.race([reached, died]);
   return {
     async kill() {

@@ -7,6 +7,8 @@ export interface GatedDatabase extends Database {
   hold(matches?: (text: string) => boolean): Hold;
   /** The next statement that `matches` takes effect, and its answer is lost. Resolves when that has happened. */
   loseAnswer(matches: (text: string) => boolean): Promise<void>;
+  /** The next statement that `matches` never arrives. Resolves when that has happened. */
+  loseStatement(matches: (text: string) => boolean): Promise<void>;
   /** Lets go of all that is held. */
   letGo(): void;
 }
@@ -20,10 +22,10 @@ export interface Hold {
 interface Rule {
   readonly matches: (text: string) => boolean;
   readonly before: () => Promise<void>;
-  readonly after: () => void;
+  readonly after: () => Promise<void>;
 }
 
-const nothing = () => {};
+const nothing = async () => {};
 
 export function gateDatabase(database: Database): GatedDatabase {
   const rules = new Set<Rule>();
@@ -34,9 +36,20 @@ export function gateDatabase(database: Database): GatedDatabase {
       const applied = [...rules].filter(({ matches }) => matches(text));
       for (const { before } of applied) await before();
       const result = await client.query(statement, values);
-      for (const { after } of applied) after();
+      for (const { after } of applied) await after();
       return result;
     } as SqlClient['query'];
+  const lose = (matches: Rule['matches'], when: 'before' | 'after') => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const fail = async () => {
+      rules.delete(rule);
+      resolve();
+      throw new DatabaseUnavailableError('the connection was lost', { outcomeUnknown: true });
+    };
+    const rule: Rule = { matches, before: nothing, after: nothing, [when]: fail };
+    rules.add(rule);
+    return promise;
+  };
   return {
     ...database,
     query: gated(database),
@@ -62,19 +75,7 @@ export function gateDatabase(database: Database): GatedDatabase {
     letGo() {
       for (const hold of holds) hold.letGo();
     },
-    loseAnswer(matches) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const rule: Rule = {
-        matches,
-        before: async () => {},
-        after: () => {
-          rules.delete(rule);
-          resolve();
-          throw new DatabaseUnavailableError('the connection was lost', { outcomeUnknown: true });
-        },
-      };
-      rules.add(rule);
-      return promise;
-    },
+    loseAnswer: (matches) => lose(matches, 'after'),
+    loseStatement: (matches) => lose(matches, 'before'),
   };
 }

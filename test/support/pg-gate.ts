@@ -1,5 +1,5 @@
-import { createServer, connect as connectSocket, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { connect as connectSocket, createServer, type Socket } from 'node:net';
 import { createFrames, type Frame } from './pg-frames.ts';
 
 /** What a client asked the server for: everything up to its `Sync`, or a simple query. */

@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto';
+import { startOtlpReceiver } from '../../console/otlp-receiver.ts';
+import { createSpanStore, type SpanStore } from '../../console/span-store.ts';
+import { startEmulator } from '../../emulator/index.ts';
+import { type PartnersSandbox, startPartnersSandbox } from '../../emulator/partners/sandbox.ts';
+import { topology } from '../../orders/contract.ts';
+import { ORDERS_MIGRATIONS } from '../../orders/storage/migrations.ts';
+import { type Child, startChild } from '../../scripts/system/child.ts';
+import { applyTopology, connect } from '../../shared/index.ts';
+import { openDatabase } from '../../shared/storage/database.ts';
+import { migrate } from '../../shared/storage/migrate.ts';
+import { THROUGHLINE_MIGRATIONS } from '../../shared/storage/migrations/index.ts';
+import { cleanEnvironment } from './child-process.ts';
+import { createTestDatabase } from './test-database.ts';
+
+type Settings = Readonly<Record<string, string>>;
+
+/** The reference system with as many order services and workers as a test wants, each in a process of its own. */
+export interface Shop {
+  readonly sandbox: PartnersSandbox;
+  readonly store: SpanStore;
+  readonly databaseUrl: string;
+  startService(settings?: Settings): Promise<Child<{ readonly url: string }>>;
+  startWorker(settings?: Settings): Promise<Child<object>>;
+  /** What happened at the partners for an order, in order. */
+  effects(orderKey: string): string[];
+  /** Ends every process, and forgets everything. */
+  close(): Promise<void>;
+}
+
+export interface ShopOptions {
+  /** Default: a database of its own on the server that the test files share. */
+  readonly databaseUrl?: string;
+  /** For every process. */
+  readonly settings?: Settings;
+}
+
+export async function startShop(options: ShopOptions = {}): Promise<Shop> {
+  const own = options.databaseUrl === undefined ? await createTestDatabase() : undefined;
+  const databaseUrl = options.databaseUrl ?? own?.url ?? '';
+  await prepareTables(databaseUrl);
+  const [emulator, sandbox] = await Promise.all([startEmulator(), startPartnersSandbox()]);
+  const store = createSpanStore({ maxSpans: 200_000 });
+  const receiver = await startOtlpReceiver({ onSpans: (spans) => store.add(spans) });
+  const projectId = `p-${randomUUID()}`;
+  const connection = await connect({ projectId, emulatorHost: emulator.host });
+  await applyTopology(connection, topology).finally(() => connection.close());
+  const base = {
+    LOG_LEVEL: 'warn',
+    DATABASE_URL: databaseUrl,
+    GOOGLE_CLOUD_PROJECT: projectId,
+    PUBSUB_EMULATOR_HOST: emulator.host,
+    PARTNERS_URL: sandbox.url,
+    PORT: '0',
+    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
+    OTEL_BSP_SCHEDULE_DELAY: '20',
+    THROUGHLINE_SPANS: 'before-commit',
+    THROUGHLINE_SIGNING_SECRET: 'only for tests, only for tests, only',
+    THROUGHLINE_LEASE_MS: '2000',
+    THROUGHLINE_RESEND_AFTER_MS: '5000',
+    ...options.settings,
+  };
+  const children: Child<object>[] = [];
+  const start = async <Ready extends object>(main: string, settings: Settings): Promise<Child<Ready>> => {
+    const child = await startChild<Ready>({ main, env: cleanEnvironment({ ...base, ...settings }), onLog: (t) => process.stderr.write(t) });
+    children.push(child);
+    return child;
+  };
+  return {
+    sandbox,
+    store,
+    databaseUrl,
+    startService: (settings = {}) =>
+      start('orders/order-service-main.ts', { OTEL_SERVICE_NAME: 'order-service', ...settings }),
+    startWorker: (settings = {}) =>
+      start('orders/worker-main.ts', {
+        OTEL_SERVICE_NAME: 'order-worker',
+        THROUGHLINE_RELAY: 'off',
+        ...settings,
+      }),
+    effects: (orderKey) => sandbox.effects(orderKey).map(({ partner, effect }) => `${partner}/${effect}`),
+    async close() {
+      await Promise.all(children.map((child) => child.kill()));
+      await Promise.all([sandbox.close(), emulator.close(), receiver.close()]);
+      await own?.close();
+    },
+  };
+}
+
+async function prepareTables(connectionString: string): Promise<void> {
+  const database = openDatabase({ connectionString, maxConnections: 1 });
+  try {
+    for (const set of [THROUGHLINE_MIGRATIONS, ORDERS_MIGRATIONS]) await migrate(database, set);
+  } finally {
+    await database.close();
+  }
+}
