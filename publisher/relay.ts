@@ -71,8 +71,8 @@ export function createRelay(options: RelayOptions): Relay {
   const wake = () => {
     for (const lane of lanes) lane.trigger();
   };
-  const resend = createLoop(async () => {
-    for (let rows = RESEND_ROWS; rows === RESEND_ROWS; ) {
+  const resend = createLoop(async (isStopped) => {
+    for (let rows = RESEND_ROWS; rows === RESEND_ROWS && !isStopped(); ) {
       rows = await resendForgotten(database, resendAfterMs);
       if (rows === 0) return;
       logger?.warn({ rows }, 'jobs that were sent long ago are not finished; they are sent again');
@@ -86,10 +86,11 @@ export function createRelay(options: RelayOptions): Relay {
     resend.trigger();
   };
   const stop = async () => {
-    await started;
     for (const timer of timers) clearInterval(timer);
+    const idle = [...lanes, resend].map((loop) => loop.stop()); // first, so that no further batch is begun
+    await started;
     await unlisten?.();
-    await Promise.all([...lanes, resend].map((loop) => loop.stop()));
+    await Promise.all(idle);
   };
   return {
     start: () => (started ??= start()),

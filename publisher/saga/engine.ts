@@ -17,6 +17,8 @@ import { checkpoint, type DriverOptions, drive, park } from './driver.ts';
 import { EngineStoppingError, SagaInputError, SagaLostError, UnknownDefinitionError } from './errors.ts';
 import { createJournal, type NewSaga } from './journal.ts';
 import { jobSignal, nextCommand, type SagaOutcome } from './machine.ts';
+import { createPauses } from './pauses.ts';
+import { startPolling } from './polling.ts';
 import { createRunner } from './runner.ts';
 import { type SignalReceipt, sendSignal, storeSignal } from './signals.ts';
 import { createStrays } from './strays.ts';
@@ -97,7 +99,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
   const { database, logger, pollMs = 1_000, leaseMs = 15_000, maxActive = 1_000 } = options;
   const definitions = new Map(options.sagas.map((saga) => [keyOf(saga), saga]));
   const active = new Map<string, ActiveSaga>();
-  const waking = new Set<{ end: () => void }>();
+  const pauses = createPauses();
   /** Who waits for a saga to leave this process. */
   const leaving = new Map<string, PromiseWithResolvers<void>>();
   let isStopping = false;
@@ -138,7 +140,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     isStopping: () => isStopping,
     isAlive: runner.isAlive,
     disown: (sagaId) => runner.disown([sagaId]),
-    pause: (ms) => pause(ms, waking),
+    pause: pauses.pause,
   };
 
   /** A saga's life here: nobody's span is active in it but its own. */
@@ -157,7 +159,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
       leaving.get(saga.id)?.resolve();
       leaving.delete(saga.id);
       if (saga.standing === 'released') afterRelease(saga);
-      if (isStopping && active.size === 0) for (const { end } of waking) end();
+      if (isStopping && active.size === 0) pauses.end();
     });
   };
 
@@ -306,7 +308,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
       if (owner === null) return database.notify(SAGA_CHANNEL);
       if (owner !== runner.id() || active.has(id)) return; // the lease ran out meanwhile
       const begun = activate({ id, definition, orderKey, input: parsed.data, span });
-      run(begun, after && (() => Promise.race([after, pause(MAX_AFTER_MS, waking)]).then(() => {})));
+      run(begun, after && (() => Promise.race([after, pauses.pause(MAX_AFTER_MS)]).then(() => {})));
     };
     const isNew = tx ? await journal.writeIn(tx, { start: row }) : await journal.write({ start: row });
     if (isNew && tx) tx.afterCommit(live);
@@ -317,16 +319,22 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
   const start = async () => {
     await runner.register();
     // The lease is renewed by polling, and in time.
-    polling = await startPolling({ database, pollMs: Math.min(pollMs, leaseMs / 3), poll, logger });
+    polling = await startPolling({
+      database,
+      channel: SAGA_CHANNEL,
+      pollMs: Math.min(pollMs, leaseMs / 3),
+      poll,
+      logger,
+    });
   };
 
   const stop = async () => {
     isStopping = true;
     await polling?.stop();
-    for (const { end } of waking) end();
-    if (active.size > 0) await pause(options.drainTimeoutMs ?? 25_000, waking);
+    pauses.end();
+    if (active.size > 0) await pauses.pause(options.drainTimeoutMs ?? 25_000);
     for (const saga of active.values()) saga.controller?.abort(new EngineStoppingError());
-    if (active.size > 0) await pause(ABORT_GRACE_MS, waking);
+    if (active.size > 0) await pauses.pause(ABORT_GRACE_MS);
     await journal.drained();
     await runner
       .resign([...active.keys()])
@@ -370,58 +378,4 @@ function abandon(saga: ActiveSaga, reason: Error): void {
 
 function issuesOf(error: z.ZodError): string[] {
   return error.issues.map(({ path, message }) => `${path.join('.') || '(input)'}: ${message}`);
-}
-
-/** Resolves after `ms`, or when somebody ends it. */
-function pause(ms: number, pauses: Set<{ end: () => void }>): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      pauses.delete(entry);
-      resolve();
-    };
-    const entry = { end };
-    const timer = setTimeout(end, ms);
-    pauses.add(entry);
-  });
-}
-
-interface PollingOptions {
-  readonly database: Database;
-  readonly pollMs: number;
-  readonly poll: () => Promise<void>;
-  readonly logger: Logger | undefined;
-}
-
-/** Polls at intervals, and at once when notified; never twice at the same time. */
-async function startPolling({
-  database,
-  pollMs,
-  poll,
-  logger,
-}: PollingOptions): Promise<{ stop(): Promise<void> }> {
-  let running: Promise<void> | undefined;
-  let again = false;
-  const once = async () => {
-    do {
-      again = false;
-      await poll().catch((error) =>
-        logger?.warn({ err: error }, 'looking for sagas failed; it will be tried again'),
-      );
-    } while (again);
-    running = undefined;
-  };
-  const trigger = () => {
-    again = true;
-    running ??= context.with(ROOT_CONTEXT, once);
-  };
-  const timer = setInterval(trigger, pollMs);
-  const unlisten = await database.listen(SAGA_CHANNEL, trigger);
-  return {
-    async stop() {
-      clearInterval(timer);
-      await unlisten();
-      await running;
-    },
-  };
 }

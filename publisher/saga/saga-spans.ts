@@ -166,18 +166,18 @@ function operatorBefore({ history }: ActiveSaga, step: string, attempt: number):
 /**
  * Emits the saga's span: at its end, and when it is stuck, which may last.
  *
- * When the process that began the saga died, its request may never have been reported: the saga is then a root in the
- * request's trace, and links to it. Such a saga, and one that failed in a trace that was not sampled, is told whole, from
- * the journal.
+ * When the process that began the saga died, its request may never have been reported, and in a trace that was not sampled
+ * it never is: the saga is then a root in the request's trace, links to it, and is told whole, from the journal.
  */
 export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): void {
   const outcome = state.phase;
   const isFailed = outcome !== 'confirmed';
   const isLost = isFailed && !isSampled(saga.span.self);
+  const isRoot = isLost || state.wasTakenOver;
   const waitMs = saga.history.reduce((sum, event) => sum + (('waitMs' in event && event.waitMs) || 0), 0);
   emitReservedSpan(saga.span, {
     endMs,
-    asRoot: state.wasTakenOver,
+    asRoot: isRoot,
     ...(isLost && { sampled: true }),
     attributes: {
       [SAGA_NAME]: saga.definition.name,
@@ -189,21 +189,21 @@ export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): voi
         [ERROR_TYPE]: state.failure.error.type,
       }),
     },
-    links: sagaLinks(saga, state),
+    links: sagaLinks(saga, state, isRoot),
     ...(isFailed && {
       status: { code: SpanStatusCode.ERROR, message: state.failure?.error.message ?? outcome },
     }),
     events: saga.history.flatMap(sagaEvents),
   });
-  if (isLost || state.wasTakenOver) retell(saga, isLost);
+  if (isRoot) retell(saga, isLost);
 }
 
-function sagaLinks(saga: ActiveSaga, state: SagaState): Link[] {
+function sagaLinks(saga: ActiveSaga, state: SagaState, isRoot: boolean): Link[] {
   const { failure } = state;
   const failedStep = failure && state.steps.find(({ name }) => name === failure.step);
   return links(
     linkTo(spanContextOf(failedStep?.span), 'failed-step'),
-    state.wasTakenOver ? linkTo(spanContextOf(saga.span.parent), 'caused-by') : undefined,
+    isRoot ? linkTo(spanContextOf(saga.span.parent), 'caused-by') : undefined,
     ...saga.history.map((event) =>
       event.kind === 'signalled' || event.kind === 'operator'
         ? linkTo(spanContextOf(event.carrier), 'caused-by')

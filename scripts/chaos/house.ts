@@ -31,6 +31,8 @@ export interface House {
 }
 
 export interface HouseOptions {
+  /** Of the partners' faults, which strike by chance. */
+  readonly seed: number;
   readonly stops: Stops;
   readonly onUnwanted: PartOptions['onUnwanted'];
 }
@@ -40,7 +42,7 @@ const MAX_SPANS = 5_000_000;
 /** How long a customer may take at the bank, in ms. */
 const BANK_TIMEOUT_MS = '4000';
 
-export async function buildHouse({ stops, onUnwanted }: HouseOptions): Promise<House> {
+export async function buildHouse({ seed, stops, onUnwanted }: HouseOptions): Promise<House> {
   const store = createSpanStore({ maxSpans: MAX_SPANS });
   const receiver = await startOtlpReceiver({ onSpans: (spans) => store.add(spans) });
   stops.add(receiver.close);
@@ -53,7 +55,7 @@ export async function buildHouse({ stops, onUnwanted }: HouseOptions): Promise<H
   const partners = await stops.child(
     startChild<{ url: string }>({
       main: 'scripts/partners-main.ts',
-      env: { ...base, OTEL_SERVICE_NAME: 'partners', PORT: '0' },
+      env: { ...base, OTEL_SERVICE_NAME: 'partners', PORT: '0', THROUGHLINE_SANDBOX_SEED: `${seed}` },
     }),
   );
   const [emulatorPort, firstPort, secondPort] = [await freePort(), await freePort(), await freePort()];

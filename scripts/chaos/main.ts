@@ -4,9 +4,6 @@ import { makePlan } from './plan.ts';
 import { isRight, summarise, toJson } from './report.ts';
 import { runChaos } from './run.ts';
 
-/** Of each kind of finding. */
-const SHOWN = 20;
-
 /** `npm run chaos`: kills parts of the system at random under load, and counts what went wrong. */
 const MAX_SEED = 2 ** 31;
 const QUICK_MS = 15_000;

@@ -55,7 +55,7 @@ function planBlows(random: Random, lengthMs: number): Blow[] {
     if (left.length === 0) left = [...TARGETS];
     const [target] = left.splice(Math.floor(random.next() * left.length), 1);
     if (target === undefined) break;
-    const how = target === 'postgres' ? random.pick(['fast', 'immediate']) : 'kill';
+    const how: Blow['how'] = target === 'postgres' ? random.pick<Blow['how']>(['fast', 'immediate']) : 'kill';
     blows.push({ atMs: Math.round(atMs), target, how, downMs: Math.round(random.between(50, 1_500)) });
   }
   return blows;

@@ -27,6 +27,7 @@ export async function runChaos({ plan, settleMs, onProgress }: ChaosOptions): Pr
   try {
     onProgress('starting PostgreSQL, Pub/Sub, the partners, two order services, two workers and a relay');
     const house = await buildHouse({
+      seed: plan.seed,
       stops,
       onUnwanted: (name, what, error) => {
         onProgress(`         ${name} ${what}: ${firstLine(error)}`);

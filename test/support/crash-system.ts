@@ -53,7 +53,9 @@ export async function startCrashSystem(stage: CrashStage): Promise<CrashSystem> 
     database: db.database,
     pg,
     client: createOrderClient(`http://127.0.0.1:${port}`),
-    applyTopology: () => applyTopology(connection, topology),
+    async applyTopology() {
+      await applyTopology(connection, topology);
+    },
     processOf: (role) => processes[role],
     async crash(role) {
       await processes[role].kill();

@@ -1,0 +1,46 @@
+import { context, ROOT_CONTEXT } from '@opentelemetry/api';
+import type { Logger } from '../../shared/log.ts';
+import type { Database } from '../../shared/storage/database.ts';
+
+export interface PollingOptions {
+  readonly database: Database;
+  /** Of the notifications that wake it. */
+  readonly channel: string;
+  readonly pollMs: number;
+  readonly poll: () => Promise<void>;
+  readonly logger: Logger | undefined;
+}
+
+/** Polls at intervals, and at once when notified; never twice at the same time. */
+export async function startPolling({
+  database,
+  channel,
+  pollMs,
+  poll,
+  logger,
+}: PollingOptions): Promise<{ stop(): Promise<void> }> {
+  let running: Promise<void> | undefined;
+  let again = false;
+  const once = async () => {
+    do {
+      again = false;
+      await poll().catch((error) =>
+        logger?.warn({ err: error }, 'looking for sagas failed; it will be tried again'),
+      );
+    } while (again);
+    running = undefined;
+  };
+  const trigger = () => {
+    again = true;
+    running ??= context.with(ROOT_CONTEXT, once);
+  };
+  const timer = setInterval(trigger, pollMs);
+  const unlisten = await database.listen(channel, trigger);
+  return {
+    async stop() {
+      clearInterval(timer);
+      await unlisten();
+      await running;
+    },
+  };
+}
