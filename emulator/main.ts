@@ -36,6 +36,7 @@ try {
   process.send?.({ host: emulator.host }); // to whoever started it as a child
   await interrupted(emulator);
   await emulator.close();
+  if (process.connected) process.disconnect(); // a channel to a parent would keep this process
 } catch (error) {
   console.error(explain(error));
   process.exitCode = 1;

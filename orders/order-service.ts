@@ -22,6 +22,9 @@ import type { Partners } from './partners/partners.ts';
 import { createOrderSaga } from './saga.ts';
 import { ORDERS_MIGRATIONS } from './storage/migrations.ts';
 
+/** How long a request may still take once the service stops, in ms. */
+const CLOSE_GRACE_MS = 5_000;
+
 export interface OrderServiceOptions {
   readonly database: Database;
   readonly connection: PubSubConnection;
@@ -30,7 +33,10 @@ export interface OrderServiceOptions {
   readonly signingSecret: string;
   /** Where it listens, on loopback. 0: a free one. */
   readonly port: number;
-  /** Under which customers' browsers reach it. Default: its loopback address. */
+  /**
+   * Under which customers' browsers reach the service; the same in every process of it, because the bank is told, and a
+   * payment that another process asks for again must be the same one. Default: its loopback address, for one process.
+   */
   readonly publicUrl?: string | undefined;
   readonly threeDSecureTimeoutMs?: number | undefined;
   /** How soon the sagas, and the results in hand, of a process that died are taken over, in ms. Default: the engine's and the inbox's. */
@@ -136,10 +142,18 @@ function listen(server: Server, port: number): Promise<number> {
   });
 }
 
-/** Answers what has been asked, and no more. */
+/**
+ * Answers what has been asked, and no more: a connection that is kept alive is told to go with its next answer, or a busy
+ * one would bring requests for as long as its client likes. Whoever is in the middle of something for long is cut off.
+ */
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
+    const late = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+    server.prependListener('request', (_, response) => response.setHeader('connection', 'close'));
+    server.close(() => {
+      clearTimeout(late);
+      resolve();
+    });
     server.closeIdleConnections();
   });
 }

@@ -13,13 +13,14 @@ export interface OrderEvents {
   changed(sagaIds: readonly string[]): void;
   /** Sends the order now and at each change, until it has ended or the reader is gone. */
   stream(response: Response, first: OrderView, read: () => Promise<OrderView | undefined>): void;
-  /** Ends every stream. */
+  /** Ends every stream; later ones end with what they begin with. */
   close(): void;
 }
 
 export function createOrderEvents(): OrderEvents {
   const changes = new EventEmitter<Record<string, []>>().setMaxListeners(0);
   const open = new Set<() => void>();
+  let isClosed = false;
 
   const stream: OrderEvents['stream'] = (response, first, read) => {
     let last = '';
@@ -30,7 +31,7 @@ export function createOrderEvents(): OrderEvents {
       if (data === last) return;
       last = data;
       response.write(`event: order\ndata: ${data}\n\n`);
-      if (ENDED.has(order.state)) end();
+      if (isClosed || ENDED.has(order.state)) end();
     };
     const look = async () => {
       again = true;
@@ -67,6 +68,7 @@ export function createOrderEvents(): OrderEvents {
     },
     stream,
     close() {
+      isClosed = true;
       for (const end of open) end();
     },
   };

@@ -1,5 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { context, propagation } from '@opentelemetry/api';
+import { nameInRequests } from '../../shared/trace/named-in-requests.ts';
+import { spansSurvive } from '../../shared/trace/release.ts';
 
 export interface Posted {
   readonly status: number;
@@ -20,14 +22,17 @@ export interface PostOptions {
 /** Posts JSON and reads JSON. Errors: what `fetch` throws when there is no whole answer in time. */
 export async function post(url: string, { headers, body, timeoutMs, signal }: PostOptions): Promise<Posted> {
   const timeout = AbortSignal.timeout(timeoutMs);
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers, ...traceHeaders() },
-    body: JSON.stringify(body),
-    // A partner that sends us elsewhere is not followed: what is posted was meant for it.
-    redirect: 'manual',
-    signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-  });
+  const send = () =>
+    fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers, ...traceHeaders() },
+      body: JSON.stringify(body),
+      // A partner that sends us elsewhere is not followed: what is posted was meant for it.
+      redirect: 'manual',
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+  // After a crash the call is told again, and not every try of it (named-in-requests.ts).
+  const response = await (spansSurvive() ? context.with(nameInRequests(), send) : send());
   const text = await response.text();
   const answer = parse(text);
   const { title } = (answer ?? {}) as { title?: unknown };

@@ -18,7 +18,7 @@ export interface BenchChild<Result> {
   says(word: string): Promise<void>;
   tell(word: string): void;
   /** Shape: the next object that it sends. */
-  ask<Answer>(word: string): Promise<Answer>;
+  ask<Answer>(question: string | object): Promise<Answer>;
   readonly result: Promise<Result>;
   /** May be called twice. Resolves when it has ended. */
   stop(): Promise<void>;
@@ -59,9 +59,9 @@ export function startBenchChild<Result>(options: BenchChildOptions): BenchChild<
       await message((said) => said === word);
     },
     tell: (word) => child.send(word),
-    ask<Answer>(word: string) {
+    ask<Answer>(question: string | object) {
       const answer = message((said) => typeof said === 'object') as Promise<Answer>;
-      child.send(word);
+      child.send(question);
       return answer;
     },
     result: message((said) => typeof said === 'object') as Promise<Result>,

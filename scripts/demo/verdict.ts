@@ -31,15 +31,18 @@ export function isComplete(spans: readonly SpanRecord[], orderKey: string): bool
   if (!told || (told.attributes[SAGA_OUTCOME] === 'confirmed' && !isMailed)) return false;
   if (
     spans.some(
-      (span) => isAnsweredRequest(span) && !spans.some((child) => child.parentSpanId === span.spanId),
+      (span) =>
+        isAnsweredCall(span) &&
+        !spans.some((child) => child.kind === 'SERVER' && child.parentSpanId === span.spanId),
     )
   )
     return false; // the partner's process has not told its side yet
   return findDisconnections(spans, orderKey).length === 0;
 }
 
-function isAnsweredRequest({ kind, name, attributes, status }: SpanRecord): boolean {
-  return kind === 'CLIENT' && name === attributes['http.request.method'] && status.code !== 'ERROR';
+/** Of a partner, which names the call as its parent (before-commit: see named-in-requests.ts). */
+function isAnsweredCall({ kind, attributes, status }: SpanRecord): boolean {
+  return kind === 'CLIENT' && attributes['partner.effect'] !== undefined && status.code !== 'ERROR';
 }
 
 export function judge(scenario: Scenario, { order, effects, spans }: Evidence): Verdict {

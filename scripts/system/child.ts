@@ -7,8 +7,8 @@ export interface Child<Ready> {
   readonly pid: number;
   /** What it said when it was ready. */
   readonly ready: Ready;
-  /** Resolves when it has ended, however. */
-  readonly exited: Promise<void>;
+  /** Resolves when it has ended, however. Shape: the exit code; null when a signal ended it. */
+  readonly exited: Promise<number | null>;
   /** Rejects when it ends although nobody here ended it. Never resolves. */
   readonly died: Promise<never>;
   /** SIGKILL, as a crash would; then waits. */
@@ -45,7 +45,7 @@ export async function startChild<Ready = object>(options: ChildOptions): Promise
   });
   const output = followOutput(child, options.onLog);
   let isWanted = true;
-  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
   const died = exited.then(() =>
     isWanted ? Promise.reject(failure(options.main, child, output())) : new Promise<never>(() => {}),
   );

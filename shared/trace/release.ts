@@ -24,6 +24,11 @@ export function releaseEndedSpans(from: Context = context.active()): void {
   keeper?.release(from);
 }
 
+/** Whether spans have to survive the process that made them: it may be killed, and others hang on them. */
+export function spansSurvive(): boolean {
+  return keeper?.save !== undefined;
+}
+
 /**
  * To be awaited before something becomes final.
  *

@@ -8,6 +8,7 @@ import {
   type TextMapSetter,
   trace,
 } from '@opentelemetry/api';
+import { namedInRequests } from './named-in-requests.ts';
 import { OrderBaggage } from './order-baggage.ts';
 import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 
@@ -56,9 +57,11 @@ function injectTraceparent<Carrier>(
   carrier: Carrier,
   setter: TextMapSetter<Carrier>,
 ): void {
-  const span = trace.getSpanContext(context);
+  const named = namedInRequests(context);
+  const span = named ?? trace.getSpanContext(context);
   if (!span || !isSpanContextValid(span)) return;
-  if (span.traceState || span.traceFlags > 3) traceContext.inject(context, carrier, setter);
+  if (span.traceState || span.traceFlags > 3)
+    traceContext.inject(named ? trace.setSpanContext(context, named) : context, carrier, setter);
   else setter.set(carrier, 'traceparent', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
 }
 

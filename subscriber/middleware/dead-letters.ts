@@ -9,7 +9,6 @@ import { captureCarrier } from '../../shared/trace/carrier.ts';
 import { inSpan } from '../../shared/trace/in-span.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
-import { endedSpansSaved, releaseEndedSpans } from '../../shared/trace/release.ts';
 import {
   ERROR_TYPE,
   JOB_ID,
@@ -25,6 +24,7 @@ import {
 import { toDeadLetter } from '../dead-letter.ts';
 import type { Delivery, Middleware } from '../delivery.ts';
 import type { Inbox } from '../inbox.ts';
+import { tellBefore } from './tracing.ts';
 
 export interface DeadLettersOptions {
   readonly sink: MessageSink;
@@ -51,9 +51,7 @@ export function deadLetters(options: DeadLettersOptions): Middleware {
       if (!inbox || !claim) await runHook(delivery, outcome);
       await publishDeadLetter(options, delivery, outcome);
       if (inbox && claim) {
-        // After the commit nobody would run this again to tell its spans.
-        releaseEndedSpans();
-        await endedSpansSaved();
+        await tellBefore(outcome);
         await inbox.bury(claim, 'dead', outcome.reason, (tx) => runHook(delivery, outcome, tx));
       }
     } catch (error) {

@@ -1,10 +1,10 @@
 import { done, type Retry } from '../../shared/job/outcome.ts';
 import { DatabaseUnavailableError } from '../../shared/storage/database.ts';
 import { errorMessage } from '../../shared/trace/record-error.ts';
-import { endedSpansSaved, releaseEndedSpans } from '../../shared/trace/release.ts';
 import type { Middleware } from '../delivery.ts';
 import { ClaimLostError, InboxMissingError, WorkerLostError } from '../errors.ts';
 import type { Inbox } from '../inbox.ts';
+import { tellBefore } from './tracing.ts';
 
 /** Records a job as done, together with its effects (inbox.ts: I1), inside its process span. */
 export function record(inbox: Inbox | undefined): Middleware {
@@ -16,9 +16,7 @@ export function record(inbox: Inbox | undefined): Middleware {
     const outcome = await next(delivery, signal);
     if (outcome?.kind !== 'done') return outcome;
     if (inbox && claim) {
-      // After the commit nobody would run this again to tell its spans.
-      releaseEndedSpans();
-      await endedSpansSaved();
+      await tellBefore(done());
       try {
         await inbox.finish(claim, outcome.effects);
       } catch (error) {

@@ -15,6 +15,7 @@ import { links, linkTo } from '../../shared/trace/links.ts';
 import { extractContext, type MessageContext } from '../../shared/trace/message-context.ts';
 import { withOrderKey } from '../../shared/trace/order-key.ts';
 import { recordError } from '../../shared/trace/record-error.ts';
+import { endedSpansSaved, releaseEndedSpans, spansSurvive } from '../../shared/trace/release.ts';
 import {
   CONTEXT_SOURCE,
   ERROR_TYPE,
@@ -74,16 +75,31 @@ export function tracing(options: TracingOptions): Middleware {
         delivery,
         signal,
       );
-      describeOutcome(span, outcome);
+      if (span.isRecording()) describeOutcome(span, outcome);
       if (outcome.kind === 'retry') attempts.remember(delivery, span.spanContext());
       return outcome;
     } catch (error) {
-      recordError(span, error);
+      if (span.isRecording()) recordError(span, error);
       throw error;
     } finally {
-      span.end();
+      if (span.isRecording()) span.end();
     }
   };
+}
+
+/**
+ * Tells the spans of the active delivery before its end becomes final: after the commit nobody would run it again to tell
+ * them, and a message that a broker forgets is not delivered again either. Where spans are to survive their process this
+ * includes the process span itself, which then does not see the commit; should the commit fail, the next run tells more.
+ */
+export async function tellBefore(outcome: Outcome): Promise<void> {
+  const span = trace.getActiveSpan();
+  if (spansSurvive() && span?.isRecording()) {
+    describeOutcome(span, outcome);
+    span.end();
+  }
+  releaseEndedSpans();
+  await endedSpansSaved();
 }
 
 /** With an inbox the spans below are repeatable as well: the same attempt may be run again after its worker died. */

@@ -54,9 +54,19 @@ async function judge(
   { point: { course }, orderKey }: Run,
   late: readonly (() => void)[],
 ): Promise<void> {
-  const order = await ended(system, orderKey);
+  await ended(system, orderKey);
   // A request that was on its way when its sender died arrives now, when nobody waits for it any more.
   for (const arrive of late) arrive();
+  await assertEndedWell(system, orderKey, course);
+}
+
+/** Waits for the order's end. Its effects are there once, or once and undone once, and its spans hang together. */
+export async function assertEndedWell(
+  system: CrashSystem,
+  orderKey: string,
+  course: Course = 'confirmed',
+): Promise<void> {
+  const order = await ended(system, orderKey);
   expect(order.state).toBe(course === 'compensated' ? 'compensated' : 'confirmed');
   await assertConnected(system, course, orderKey);
   await assertEffects(system, course, orderKey);
@@ -108,9 +118,8 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
   return Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }
 
-/** Places the order, again and again until it is answered, and pays it. */
-async function beCustomer({ client }: CrashSystem, course: Course, orderKey: string): Promise<void> {
-  const quantity = course === 'approved' ? 5 : 1;
+/** Places an order, again and again until it is answered. From five users on the bank wants to see the customer. */
+export async function place({ client }: CrashSystem, orderKey: string, quantity = 1): Promise<void> {
   const order = {
     orderKey,
     domain: 'shop.example',
@@ -118,6 +127,12 @@ async function beCustomer({ client }: CrashSystem, course: Course, orderKey: str
     items: [{ sku: 'workspace-standard' as const, quantity }],
   };
   await untilAnswered(() => client.place(order, `key-${orderKey}`));
+}
+
+/** Places the order, and pays it. */
+async function beCustomer(system: CrashSystem, course: Course, orderKey: string): Promise<void> {
+  const { client } = system;
+  await place(system, orderKey, course === 'approved' ? 5 : 1);
   if (course !== 'approved') return;
   const { action } = await untilAnswered(async () => {
     const view = await client.show(orderKey);

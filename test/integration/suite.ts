@@ -8,7 +8,6 @@ import { deadLetters } from './dead-letters.ts';
 import { foreignMessages, googleClientProcess } from './foreign-messages.ts';
 import { leases } from './leases.ts';
 import { linkedSpans } from './linked-spans.ts';
-import { orderCompensation } from './order-compensation.ts';
 import { ordering } from './ordering.ts';
 import { stopping } from './stopping.ts';
 import { topology } from './topology.ts';
@@ -27,7 +26,6 @@ const FOR_EACH_SOURCE = {
   ordering,
   bulk,
   stopping,
-  'the reference order': orderCompensation,
 };
 
 /** Declares the integration tests for one Pub/Sub. */

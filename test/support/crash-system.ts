@@ -6,6 +6,7 @@ import { createOrderClient, type OrderClient } from '../../scripts/system/order-
 import { applyTopology, connect, type PubSubConnection } from '../../shared/index.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import { migrate } from '../../shared/storage/migrate.ts';
+import { createArrivals } from '../../shared/trace/arrivals.ts';
 import { cleanEnvironment } from './child-process.ts';
 import { type CrashStage, freePort } from './crash-stage.ts';
 import { type PgGate, startPgGate } from './pg-gate.ts';
@@ -18,6 +19,8 @@ const MAINS: Readonly<Record<Role, string>> = {
   'order-service': 'orders/order-service-main.ts',
   worker: 'orders/worker-main.ts',
 };
+
+const LOG_TIMEOUT_MS = 20_000;
 
 /**
  * An order service and a worker as processes of their own, each with PostgreSQL behind a gate; with a database and
@@ -32,6 +35,8 @@ export interface CrashSystem {
   /** Puts the topics there again, for an emulator that has forgotten them. */
   applyTopology(): Promise<void>;
   processOf(role: Role): Child<object>;
+  /** Resolves when the process that runs now has logged this message. */
+  logged(role: Role, message: string): Promise<void>;
   /** SIGKILL, and the same again from the start. Resolves when the new one is ready. */
   crash(role: Role): Promise<void>;
   close(): Promise<void>;
@@ -44,8 +49,19 @@ export async function startCrashSystem(stage: CrashStage): Promise<CrashSystem> 
   await applyTopology(connection, topology);
   const pg = { 'order-service': await startPgGate(db.url), worker: await startPgGate(db.url) };
   const port = await freePort();
-  const start = (role: Role) =>
-    startChild({ main: MAINS[role], env: environment(stage, connection, role, { port, url: pg[role].url }) });
+  const logs = { 'order-service': '', worker: '' };
+  const arrivals = createArrivals(() => Object.values(logs).join('\n'));
+  const start = (role: Role) => {
+    logs[role] = '';
+    return startChild({
+      main: MAINS[role],
+      env: environment(stage, connection, role, { port, url: pg[role].url }),
+      onLog: (text) => {
+        logs[role] += text;
+        arrivals.notify();
+      },
+    });
+  };
   const [orderService, worker] = await Promise.all([start('order-service'), start('worker')]);
   const processes = { 'order-service': orderService, worker };
   return {
@@ -57,6 +73,10 @@ export async function startCrashSystem(stage: CrashStage): Promise<CrashSystem> 
       await applyTopology(connection, topology);
     },
     processOf: (role) => processes[role],
+    async logged(role, message) {
+      const line = `"msg":${JSON.stringify(message)}`;
+      await arrivals.waitFor(() => logs[role].includes(line), { timeoutMs: LOG_TIMEOUT_MS });
+    },
     async crash(role) {
       await processes[role].kill();
       processes[role] = await start(role);
@@ -79,7 +99,7 @@ function environment(
 ): NodeJS.ProcessEnv {
   return cleanEnvironment({
     NODE_COMPILE_CACHE: stage.compileCache,
-    LOG_LEVEL: 'warn',
+    LOG_LEVEL: 'info',
     GOOGLE_CLOUD_PROJECT: projectId,
     PUBSUB_EMULATOR_HOST: stage.emulator.host,
     DATABASE_URL: url,

@@ -10,7 +10,9 @@ import { applyTopology, connect } from '../../shared/index.ts';
 import { openDatabase } from '../../shared/storage/database.ts';
 import { migrate } from '../../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../../shared/storage/migrations/index.ts';
+import type { SpanRecord } from '../../testing/index.ts';
 import { cleanEnvironment } from './child-process.ts';
+import { freePort } from './crash-stage.ts';
 import { createTestDatabase } from './test-database.ts';
 
 type Settings = Readonly<Record<string, string>>;
@@ -19,7 +21,10 @@ type Settings = Readonly<Record<string, string>>;
 export interface Shop {
   readonly sandbox: PartnersSandbox;
   readonly store: SpanStore;
+  /** Every span that arrived, in order, of orders and of nobody. */
+  readonly received: readonly SpanRecord[];
   readonly databaseUrl: string;
+  /** The first service listens where customers come back to; further ones on any port. */
   startService(settings?: Settings): Promise<Child<{ readonly url: string }>>;
   startWorker(settings?: Settings): Promise<Child<object>>;
   /** What happened at the partners for an order, in order. */
@@ -41,7 +46,14 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   await prepareTables(databaseUrl);
   const [emulator, sandbox] = await Promise.all([startEmulator(), startPartnersSandbox()]);
   const store = createSpanStore({ maxSpans: 200_000 });
-  const receiver = await startOtlpReceiver({ onSpans: (spans) => store.add(spans) });
+  const received: SpanRecord[] = [];
+  const receiver = await startOtlpReceiver({
+    onSpans(spans) {
+      received.push(...spans);
+      store.add(spans);
+    },
+  });
+  const publicPort = String(await freePort());
   const projectId = `p-${randomUUID()}`;
   const connection = await connect({ projectId, emulatorHost: emulator.host });
   await applyTopology(connection, topology).finally(() => connection.close());
@@ -51,27 +63,33 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
     GOOGLE_CLOUD_PROJECT: projectId,
     PUBSUB_EMULATOR_HOST: emulator.host,
     PARTNERS_URL: sandbox.url,
-    PORT: '0',
+    PUBLIC_URL: `http://127.0.0.1:${publicPort}`,
     OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
     OTEL_BSP_SCHEDULE_DELAY: '20',
     THROUGHLINE_SPANS: 'before-commit',
     THROUGHLINE_SIGNING_SECRET: 'only for tests, only for tests, only',
-    THROUGHLINE_LEASE_MS: '2000',
+    THROUGHLINE_LEASE_MS: '5000',
     THROUGHLINE_RESEND_AFTER_MS: '5000',
     ...options.settings,
   };
   const children: Child<object>[] = [];
+  let isOpen = false;
   const start = async <Ready extends object>(main: string, settings: Settings): Promise<Child<Ready>> => {
-    const child = await startChild<Ready>({ main, env: cleanEnvironment({ ...base, ...settings }), onLog: (t) => process.stderr.write(t) });
+    const child = await startChild<Ready>({ main, env: cleanEnvironment({ ...base, ...settings }) });
     children.push(child);
     return child;
   };
   return {
     sandbox,
     store,
+    received,
     databaseUrl,
-    startService: (settings = {}) =>
-      start('orders/order-service-main.ts', { OTEL_SERVICE_NAME: 'order-service', ...settings }),
+    startService(settings = {}) {
+      const port = isOpen ? '0' : publicPort;
+      isOpen = true;
+      const own = { OTEL_SERVICE_NAME: 'order-service', PORT: port, ...settings };
+      return start('orders/order-service-main.ts', own);
+    },
     startWorker: (settings = {}) =>
       start('orders/worker-main.ts', {
         OTEL_SERVICE_NAME: 'order-worker',

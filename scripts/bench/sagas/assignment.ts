@@ -1,7 +1,7 @@
 export const CONTENDERS = ['throughline', 'dbos', 'restate', 'step_commit', 'group_commit'] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
 
-/** What a contender's process is told; it answers with a SagaRun. */
+/** What a contender's process is told. It then answers every Load that it is sent with a SagaRun, until it is told to end. */
 export interface Assignment {
   readonly contender: ContenderName;
   /** The contender's own database, on the server that all share. */
@@ -11,13 +11,12 @@ export interface Assignment {
   readonly otlpEndpoint: string;
   /** Where the rivals' packages are installed. */
   readonly rivalsFolder: string;
-  readonly load: Load;
 }
 
 export interface Load {
   /** Sagas under way at once. */
   readonly concurrency: number;
-  /** Run before anything is measured, so that connections are open and code is compiled. */
+  /** Not measured: until the sagas under way are at different steps, or, the first time, until code is compiled. */
   readonly warmUpMs: number;
   readonly measureMs: number;
 }

@@ -18,39 +18,41 @@ const MOST_WINDOWS = 10;
 
 /**
  * Keeps as many sagas under way as the load says. What ends within the window is measured; a window in which too little
- * ends is followed by another.
+ * ends is lengthened. Then what is under way is let end.
  *
  * Errors: what a saga fails with.
  */
-export async function measure(contender: Contender, load: Load, postgresPid: number): Promise<SagaRun> {
-  const serverPid = contender.serverPid ?? postgresPid;
+export async function measure(
+  contender: Contender,
+  load: Load,
+  first: number,
+  postgresPid: number,
+): Promise<SagaRun> {
   const latencies: number[] = [];
-  let begun = 0;
+  let next = first;
   let isMeasuring = false;
   let isOver = false;
   const loop = async () => {
     while (!isOver) {
-      const saga = begun++;
+      const saga = next++;
       const startedMs = performance.now();
       const outcome = await contender.run(saga);
       if (outcome !== expected(saga)) throw new Error(`saga ${saga} ended ${outcome}`);
       if (isMeasuring) latencies.push(performance.now() - startedMs);
     }
   };
-  const loops = Promise.all(Array.from({ length: load.concurrency }, loop));
   const window = async () => {
     await pause(load.warmUpMs);
     isMeasuring = true;
-    const meter = startMeter(serverPid);
+    const meter = startMeter(contender.serverPid ?? postgresPid);
     for (let windows = 0; windows < MOST_WINDOWS && (windows === 0 || latencies.length < FEWEST); windows++)
       await pause(load.measureMs);
     isMeasuring = false;
     isOver = true;
     return meter(latencies);
   };
-  const run = await Promise.race([window(), loops.then(() => window())]);
-  await loops;
-  return { ...run, begun };
+  const [run] = await Promise.all([window(), ...Array.from({ length: load.concurrency }, loop)]);
+  return { ...run, begun: next - first };
 }
 
 function startMeter(serverPid: number) {

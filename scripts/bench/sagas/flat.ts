@@ -1,7 +1,7 @@
 import type { Database } from '../../../shared/storage/index.ts';
-import type { SagaRun } from './assignment.ts';
+import type { Load, SagaRun } from './assignment.ts';
 import { inDatabase } from './databases.ts';
-import { runContender } from './run.ts';
+import { startContender } from './run.ts';
 import { describe, type Stage } from './stage.ts';
 
 /** What a saga costs where few, and where many, have finished before it: one run a round. */
@@ -27,26 +27,38 @@ export async function flatRounds(stage: Stage, rounds: number): Promise<FlatRuns
   return runs;
 }
 
-async function runIn({ databases, receiver, size }: Stage, template: string): Promise<SagaRun> {
+async function runIn(stage: Stage, template: string): Promise<SagaRun> {
+  const { databases, size } = stage;
   const databaseUrl = await databases.copy(template, 'flat_run');
   try {
     const { warmUpMs, measureMs } = size.flat;
-    const load = { concurrency: 50, warmUpMs, measureMs };
-    const assignment = { contender: 'throughline', databaseUrl, postgresPid: databases.pid } as const;
-    return await runContender({ ...assignment, rivalsFolder: '', load }, receiver);
+    return await runOn(stage, databaseUrl, { concurrency: 50, warmUpMs, measureMs });
   } finally {
     await databases.drop('flat_run');
   }
 }
 
+async function runOn({ databases, receiver }: Stage, databaseUrl: string, load: Load): Promise<SagaRun> {
+  const contender = await startContender(
+    { contender: 'throughline', databaseUrl, postgresPid: databases.pid, rivalsFolder: '' },
+    receiver,
+  );
+  try {
+    const run = await contender.run(load);
+    await contender.end();
+    return run;
+  } finally {
+    await contender.kill();
+  }
+}
+
 /** Sagas that Throughline ran give the rows; the many are copies of them, each with an id and times of its own. */
-async function prepare({ databases, receiver, size }: Stage): Promise<void> {
+async function prepare(stage: Stage): Promise<void> {
+  const { databases, size } = stage;
   const { few, times } = size.flat;
   const url = await databases.createMigrated('flat_few');
-  const load = { concurrency: 50, warmUpMs: 0, measureMs: 1_000 };
-  const shared = { contender: 'throughline', postgresPid: databases.pid, rivalsFolder: '', load } as const;
   for (let finished = 0; finished < few; ) {
-    await runContender({ ...shared, databaseUrl: url }, receiver);
+    await runOn(stage, url, { concurrency: 50, warmUpMs: 0, measureMs: 1_000 });
     finished = await inDatabase(url, countFinished);
   }
   await inDatabase(url, async (database) => {

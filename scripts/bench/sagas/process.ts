@@ -1,4 +1,4 @@
-import type { Assignment } from './assignment.ts';
+import type { Assignment, Load } from './assignment.ts';
 import { byHand } from './by-hand.ts';
 import { type Contender, measure } from './contender.ts';
 import { dbos } from './dbos.ts';
@@ -27,7 +27,16 @@ const STEP_COMMIT_CONNECTIONS = 50;
 
 const assignment = JSON.parse(process.argv[2] ?? '') as Assignment;
 const contender = await createContender(assignment);
-const run = await measure(contender, assignment.load, assignment.postgresPid);
-await contender.close();
-if (process.send) process.send(run, () => process.exit());
-else console.log(run);
+let begun = 0;
+process.on('message', async (message: Load | 'end') => {
+  if (message === 'end') {
+    await contender.close();
+    process.send?.({ begun }, () => process.exit());
+    return;
+  }
+  const run = await measure(contender, message, begun, assignment.postgresPid);
+  begun += run.begun;
+  process.send?.(run);
+});
+process.on('disconnect', () => process.exit());
+process.send?.('ready');

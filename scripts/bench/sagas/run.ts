@@ -1,33 +1,53 @@
 import { fileURLToPath } from 'node:url';
 import { startBenchChild } from '../child.ts';
-import type { Assignment, SagaRun } from './assignment.ts';
+import type { Assignment, ContenderName, Load, SagaRun } from './assignment.ts';
 import type { SpanReceiver } from './span-receiver.ts';
 import { expected, STEPS } from './work.ts';
 
 const PROCESS = fileURLToPath(new URL('./process.ts', import.meta.url));
-const TIMEOUT_MS = 180_000;
+const TIMEOUT_MS = 3_600_000;
 
-/** Runs one contender in a process of its own. Errors: when it fails, or when one of Throughline's spans is missing. */
-export async function runContender(
+/** A contender's process, ready for loads. */
+export interface RunningContender {
+  readonly name: ContenderName;
+  run(load: Load): Promise<SagaRun>;
+  /** Errors: when one of Throughline's spans did not arrive. */
+  end(): Promise<void>;
+  /** May be called after `end`. */
+  kill(): Promise<void>;
+}
+
+/** Starts a contender in a process of its own. Errors: when it does not get ready. */
+export async function startContender(
   assignment: Omit<Assignment, 'otlpEndpoint'>,
   receiver: SpanReceiver,
-): Promise<SagaRun> {
-  const child = startBenchChild<SagaRun>({
+): Promise<RunningContender> {
+  const name = assignment.contender;
+  const child = startBenchChild<object>({
     main: PROCESS,
     assignment: { ...assignment, otlpEndpoint: receiver.endpoint },
-    name: assignment.contender,
+    name,
     flags: ['--no-deprecation'], // of the rivals' own
     timeoutMs: TIMEOUT_MS,
   });
   try {
-    const run = await child.result;
-    const spans = await receiver.count();
-    if (assignment.contender === 'throughline' && spans !== spansOf(run.begun))
-      throw new Error(`${run.begun} sagas have ${spansOf(run.begun)} spans, but ${spans} were received`);
-    return run;
-  } finally {
+    await child.says('ready');
+  } catch (error) {
     await child.stop();
+    throw error;
   }
+  return {
+    name,
+    run: (load) => child.ask<SagaRun>(load),
+    async end() {
+      const { begun } = await child.ask<{ readonly begun: number }>('end');
+      if (name !== 'throughline') return;
+      const spans = await receiver.count();
+      if (spans !== spansOf(begun))
+        throw new Error(`${begun} sagas have ${spansOf(begun)} spans, but ${spans} were received`);
+    },
+    kill: child.stop,
+  };
 }
 
 /** A saga's own and one for each step and compensation that was run. */

@@ -23,8 +23,8 @@ export async function sagas(options: BenchOptions): Promise<BenchResult> {
   try {
     const stage = { databases, receiver, rivalsFolder: rivals.folder, size, onProgress: options.onProgress };
     const runs = await speedRounds(stage, rounds, rivals.missing === undefined);
-    const flat = await flatRounds(stage, rounds);
-    const relay = await relayRounds(stage, rounds);
+    const flat = await flatRounds(stage, size.partRounds);
+    const relay = await relayRounds(stage, size.partRounds);
     return summary({ runs, flat, relay, missing: rivals.missing });
   } finally {
     await receiver.stop();
