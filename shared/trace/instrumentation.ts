@@ -92,16 +92,22 @@ export class NotInstrumentedError extends ThroughlineError {
 
 export type Instrumented = 'node:http' | 'express' | 'pg' | 'fetch';
 
-const CHECKS: Readonly<Record<Instrumented, (require: NodeJS.Require) => boolean>> = {
-  'node:http': (require) => isWrapped((require('node:http') as Server).Server.prototype.emit),
-  express: (require) => isWrapped((require('express') as Express).Router.prototype.route),
-  pg: (require) => isWrapped((require('pg') as Pg).Client.prototype.query),
+const CHECKS: Readonly<Record<Instrumented, () => boolean>> = {
+  'node:http': () => isWrapped(process.getBuiltinModule('node:http').Server.prototype.emit),
+  express: () => isWrapped(loaded<Express>('express')?.Router.prototype.route),
+  pg: () => isWrapped(loaded<Pg>('pg')?.Client.prototype.query),
   fetch: () => channel('undici:request:create').hasSubscribers,
 };
 
-interface Server {
-  readonly Server: { readonly prototype: { readonly emit: unknown } };
+/**
+ * A library as it was loaded, if it was. `require` is not asked for it: it would patch one that was imported too early,
+ * and whoever looks would mend, for what comes afterwards, what should be told.
+ */
+function loaded<Exports>(library: string): Exports | undefined {
+  const require = createRequire(import.meta.url);
+  return require.cache[require.resolve(library)]?.exports as Exports | undefined;
 }
+
 interface Express {
   readonly Router: { readonly prototype: { readonly route: unknown } };
 }
@@ -115,7 +121,6 @@ interface Pg {
  * Errors: NotInstrumentedError, which names what is not traced.
  */
 export function assertInstrumented(libraries: readonly Instrumented[]): void {
-  const require = createRequire(import.meta.url);
-  const missing = libraries.filter((library) => !CHECKS[library](require));
+  const missing = libraries.filter((library) => !CHECKS[library]());
   if (missing.length > 0) throw new NotInstrumentedError(missing);
 }

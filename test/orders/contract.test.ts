@@ -60,7 +60,10 @@ describe('the OpenAPI document', () => {
   test('refers to nothing that is not there', () => {
     for (const [place, { $ref }] of all) {
       if (typeof $ref === 'string')
-        expect(all.map(([known]) => known), place).toContain($ref.replaceAll('%7B', '{').replaceAll('%7D', '}'));
+        expect(
+          all.map(([known]) => known),
+          place,
+        ).toContain($ref.replaceAll('%7B', '{').replaceAll('%7D', '}'));
     }
   });
 

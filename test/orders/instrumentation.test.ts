@@ -36,7 +36,8 @@ function story(orderKey: string): Promise<SpanRecord[]> {
 
 function only(spans: readonly SpanRecord[], name: string): SpanRecord {
   const [span, ...others] = spans.filter((each) => each.name === name);
-  if (!span || others.length > 0) throw new Error(`${others.length + (span ? 1 : 0)} spans are named ${name}`);
+  if (!span || others.length > 0)
+    throw new Error(`${others.length + (span ? 1 : 0)} spans are named ${name}`);
   return span;
 }
 
@@ -74,7 +75,10 @@ describe("an order's trace", () => {
       expect(step.parentSpanId).toBe(saga.spanId);
 
     const call = only(spans, 'card.redeem');
-    expect(call).toMatchObject({ kind: 'CLIENT', attributes: { 'peer.service': 'card', 'partner.outcome': 'done' } });
+    expect(call).toMatchObject({
+      kind: 'CLIENT',
+      attributes: { 'peer.service': 'card', 'partner.outcome': 'done' },
+    });
     const [sent] = spans.filter(({ parentSpanId }) => parentSpanId === call.spanId);
     expect(sent).toMatchObject({ kind: 'CLIENT', name: 'POST' });
     // The sandbox runs in this process, which is not traced; that its spans lie below is test/partners/tracing.test.ts'.
@@ -105,7 +109,9 @@ describe("an order's trace", () => {
       'saga.compensation.original_span_id': original.spanId,
     });
     const linked = undo.links.map(({ spanId }) => spanId);
-    expect(linked).toEqual(expect.arrayContaining([original.spanId, only(spans, 'step settle-payment').spanId]));
+    expect(linked).toEqual(
+      expect.arrayContaining([original.spanId, only(spans, 'step settle-payment').spanId]),
+    );
   });
 });
 
@@ -166,8 +172,16 @@ test('those who ask whether the process is well leave no spans', async () => {
 
 describe('a main file', () => {
   test.each([
-    { mistake: 'imports express before it calls instrument()', main: 'express-before-instrument', said: /express/ },
-    { mistake: 'forgets to call instrument()', main: 'not-instrumented', said: /node:http, express, pg, fetch/ },
+    {
+      mistake: 'imports express before it calls instrument()',
+      main: 'express-before-instrument',
+      said: /express/,
+    },
+    {
+      mistake: 'forgets to call instrument()',
+      main: 'not-instrumented',
+      said: /node:http, express, pg, fetch/,
+    },
   ])('that $mistake does not start, and says so', async ({ main, said }) => {
     const { exitCode, stderr } = await runToEnd(process.execPath, [`test/orders/fixtures/${main}.ts`]);
     expect(exitCode).toBe(1);

@@ -56,7 +56,8 @@ export async function readOrderApi(url: string): Promise<OrderApi> {
     const what = `${method} ${path} answered ${response.status}`;
     const documented = find(document, method, path);
     const answer = documented?.operation.responses[response.status];
-    if (!documented || !answer) throw new UndocumentedAnswerError(`${what}, which is in no document: ${text}`);
+    if (!documented || !answer)
+      throw new UndocumentedAnswerError(`${what}, which is in no document: ${text}`);
     const [type = ''] = (response.headers.get('content-type') ?? '').split(';');
     if (answer.content && !answer.content[type])
       throw new UndocumentedAnswerError(`${what} with ${type || 'no content type'}: ${text}`);
@@ -128,7 +129,9 @@ function createSchemas(document: OpenApi): (place: readonly string[]) => Validat
 function check(validate: ValidateFunction, body: unknown, what: string): void {
   if (validate(body)) return;
   const errors = (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
-  throw new UndocumentedAnswerError(`${what}, not as documented: ${errors.join('; ')}\n${JSON.stringify(body)}`);
+  throw new UndocumentedAnswerError(
+    `${what}, not as documented: ${errors.join('; ')}\n${JSON.stringify(body)}`,
+  );
 }
 
 function find(
