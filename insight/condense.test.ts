@@ -45,6 +45,11 @@ test('leaves plumbing out, and hangs what was below it on what was above it', ()
   ]);
 });
 
+test('tells a failure once: where the span above failed too, that is enough', () => {
+  const failedCall = { ...call, status: { code: 'ERROR' as const } };
+  expect(condense([saga, failedCall, broken]).map(({ name }) => name)).toEqual(['saga', 'card.redeem']);
+});
+
 test('parents in a circle do not keep it busy for ever', () => {
   const one = { ...handler, parentSpanId: http.spanId };
   const other = { ...http, parentSpanId: handler.spanId };

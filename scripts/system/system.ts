@@ -131,7 +131,8 @@ async function startPubSub(
     return { kind: 'yours', host: config.pubsubEmulatorHost };
   }
   const kind = wanted ?? 'embedded';
-  const emulator = kind === 'gcloud' ? await startGcloudEmulator(config) : await startEmulator();
+  const emulator =
+    kind === 'gcloud' ? await startGcloudEmulator({ ...config, port: 0 }) : await startEmulator();
   stops.add(emulator.close);
   return { kind, host: emulator.host };
 }

@@ -45,7 +45,7 @@ describe('throughline: arguments and settings', () => {
     ],
     [
       ['db', 'status', '--schema', 'other'],
-      expect.stringContaining("argument 'other' is invalid. Allowed choices are throughline, shop."),
+      expect.stringContaining("argument 'other' is invalid. Allowed choices are throughline, shop, all."),
     ],
   ])('refuses %j in one line, with exit code 2', async (args, line) => {
     const ended = await throughline(args, SOMEWHERE);

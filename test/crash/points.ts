@@ -55,7 +55,7 @@ export function effect(what: string): Place {
   return { at: 'effect', what };
 }
 
-const JOURNAL = /throughline-saga-(?:append|checkpoint)/;
+const JOURNAL = /throughline-saga-(?:append|update|checkpoint)/;
 
 /** The journal's record of an event: `"kind":"completed","step":"redeem-card"`; `nth`, from 1, of an order's. */
 export function recorded(kind: string, step?: string, nth = 1): Place {

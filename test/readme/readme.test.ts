@@ -35,7 +35,7 @@ function shape(output: string): string[] {
       line
         .replace(/O-\w+-(\d)/, 'O-$1')
         .replace(/[0-9a-f]{32}/, 'TRACE')
-        .replace(/\d+(\.\d+)? (µs|ms|s)\b/, 'TIME')
+        .replace(/\d+(\.\d+)? (µs|ms|s)\b/g, 'TIME')
         .replace(/(process|127\.0\.0\.1:) ?\d+/g, '$1')
         .replace(/✗ (\w+).*$/, '✗ $1') // how much of it there is room for depends on the figures before it
         .replace(/\d+ spans/, 'SPANS')
