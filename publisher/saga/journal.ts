@@ -1,10 +1,13 @@
+import { findUnstorable } from '../../shared/storable.ts';
 import { type Database, DatabaseUnavailableError } from '../../shared/storage/database.ts';
 import { GroupCommit } from '../../shared/storage/group-commit.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
 import type { ReservedSpan } from '../../shared/trace/durable-span.ts';
 import { endedSpansSaved } from '../../shared/trace/release.ts';
 import type { OutboxRow } from '../outbox.ts';
+import { SagaInputError } from './errors.ts';
 import type { SagaEvent } from './event.ts';
+import { STORABLE } from './unstorable-data.ts';
 
 /**
  * Writes what happened to sagas, many sagas in one commit.
@@ -62,7 +65,11 @@ export interface JournalOptions {
 }
 
 export interface Journal {
-  /** Resolves once the checkpoint is committed; false when another writer was first (J2), or the saga exists already. */
+  /**
+   * Resolves once the checkpoint is committed; false when another writer was first (J2), or the saga exists already.
+   *
+   * Errors: SagaInputError when what a saga begins with cannot be stored; DatabaseUnavailableError.
+   */
   write(checkpoint: Checkpoint): Promise<boolean>;
   /** The same within a transaction of the caller's. */
   writeIn(tx: SqlClient, checkpoint: Checkpoint): Promise<boolean>;
@@ -79,6 +86,7 @@ export function createJournal(options: JournalOptions): Journal {
       return stored;
     },
     maxItems: 1_000,
+    maxInFlight: 2, // of one saga never more than one: it waits for its own
     isolates: (error) => !(error instanceof DatabaseUnavailableError),
   });
   return {
@@ -150,7 +158,7 @@ function statement(writer: string, checkpoints: readonly Checkpoint[]) {
   if (isPlain && starts.length === 0 && updates.length === 0)
     return { name: 'throughline-saga-append', text: APPEND, values };
   values.push(
-    JSON.stringify(starts),
+    startsAsJson(starts),
     rowsOf(updates, ({ update }) => [update]),
     updates.map(idOf),
   );
@@ -164,6 +172,14 @@ function statement(writer: string, checkpoints: readonly Checkpoint[]) {
     checkpoints.flatMap(({ cancelled }) => cancelled ?? []),
   );
   return { name: 'throughline-saga-checkpoint', text: WITH_EVERYTHING, values };
+}
+
+/** Errors: SagaInputError, of the first that could not be read back. */
+function startsAsJson(starts: readonly NewSaga[]): string {
+  const json = JSON.stringify(starts);
+  const [index, ...path] = findUnstorable(json)?.split('.') ?? [];
+  if (index === undefined) return json;
+  throw new SagaInputError(`saga "${starts[Number(index)]?.name}"`, [`${path.join('.')}: ${STORABLE}`]);
 }
 
 /** As JSON, each row with its saga's id. */

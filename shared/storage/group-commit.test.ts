@@ -79,6 +79,18 @@ test('G1: an item fails with its group, and later groups are not harmed', async 
   expect(await next).toBe('c stored');
 });
 
+test('G4: much is spread over the groups that may be under way, little is not', async () => {
+  const { group, commit, commits } = createStore({ maxInFlight: 2 });
+  const many = Promise.all(Array.from({ length: 21 }, (_, index) => group.add(`item ${index}`)));
+  (await commit(1)).store();
+  (await commit(2)).store();
+  await many;
+  const few = Promise.all(Array.from({ length: 5 }, (_, index) => group.add(`item ${index}`)));
+  (await commit(3)).store();
+  await few;
+  expect(commits.map(({ items }) => items.length)).toEqual([11, 10, 5]);
+});
+
 test('G3: nobody’s context is active in a commit', async () => {
   const { group, commit } = createStore();
   const key = createContextKey('whose');

@@ -5,7 +5,7 @@ export interface GroupCommitOptions<Item, Result> {
   readonly commit: (items: readonly Item[]) => Promise<readonly Result[]>;
   /** Most items in a group. Default 500. */
   readonly maxItems?: number;
-  /** Groups under way at once. Default 1. */
+  /** Groups under way at once. Default 1; with 2 the callers of one go on while the other is being committed (G4). */
   readonly maxInFlight?: number;
   /**
    * Whether a failed group is to be tried again item by item, so that one bad item does not fail its neighbours. Default:
@@ -27,6 +27,7 @@ interface Waiting<Item, Result> {
  * G2. Nothing waits for a group to fill: an item that finds no group under way is committed at once, with whatever was
  *     added in the same turn of the event loop.
  * G3. A commit is everybody's: none of the callers' spans is active in it.
+ * G4. Where several groups may be under way, what waits is spread over them, unless it is little.
  */
 export class GroupCommit<Item, Result> {
   readonly #options: GroupCommitOptions<Item, Result>;
@@ -68,8 +69,10 @@ export class GroupCommit<Item, Result> {
   }
 
   #take(): Waiting<Item, Result>[] {
-    if (this.#waiting.length > this.#maxItems) return this.#waiting.splice(0, this.#maxItems);
     const all = this.#waiting;
+    const groups = all.length < LITTLE ? 1 : this.#maxInFlight - this.#inFlight; // G4
+    const size = Math.min(Math.ceil(all.length / groups), this.#maxItems);
+    if (size < all.length) return all.splice(0, size);
     this.#waiting = [];
     return all;
   }
@@ -99,3 +102,6 @@ export class GroupCommit<Item, Result> {
     for (const one of group) await this.#settle([one]).catch(one.reject);
   }
 }
+
+/** So few items cost less in one commit than in two. */
+const LITTLE = 16;

@@ -1,4 +1,11 @@
-export const CONTENDERS = ['throughline', 'dbos', 'restate', 'step_commit', 'group_commit'] as const;
+export const CONTENDERS = [
+  'throughline',
+  'dbos',
+  'restate',
+  'step_commit',
+  'group_commit',
+  'group_commit_traced',
+] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
 
 /** What a contender's process is told. It then answers every Load that it is sent with a SagaRun, until it is told to end. */

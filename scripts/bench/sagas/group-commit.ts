@@ -35,9 +35,11 @@ export function groupCommit(pool: pg.Pool): Store {
 
 function statement(group: readonly Rows[]) {
   const of = (part: keyof Rows) => JSON.stringify(group.flatMap((rows) => rows[part] ?? []));
-  return { name: 'group', text: GROUP, values: [of('begin'), of('step'), of('end')] };
+  const ended = group.flatMap(({ end }) => end?.id ?? []);
+  return { name: 'group', text: GROUP, values: [of('begin'), of('step'), of('end'), ended] };
 }
 
+/** The ids come as an array besides: without it a plan made for an empty table reads all of a big one. */
 const GROUP = `
   WITH begun AS (
     INSERT INTO saga (id, input) SELECT id, input FROM json_to_recordset($1::json) AS x (id text, input json)
@@ -47,4 +49,5 @@ const GROUP = `
     FROM json_to_recordset($2::json) AS x (saga_id text, seq integer, name text, result json)
   )
   UPDATE saga SET state = x.state, ended_at = now()
-  FROM json_to_recordset($3::json) AS x (id text, state text) WHERE saga.id = x.id`;
+  FROM json_to_recordset($3::json) AS x (id text, state text)
+  WHERE saga.id = x.id AND saga.id = ANY($4::text[])`;

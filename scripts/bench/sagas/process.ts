@@ -6,9 +6,11 @@ import { groupCommit } from './group-commit.ts';
 import { restate } from './restate.ts';
 import { stepCommit } from './step-commit.ts';
 import { throughline } from './throughline.ts';
+import { tracedGroupCommit } from './traced-group-commit.ts';
 
 /** One contender, in a process of its own. */
 function createContender(assignment: Assignment): Promise<Contender> {
+  const { databaseUrl } = assignment;
   switch (assignment.contender) {
     case 'throughline':
       return throughline(assignment);
@@ -17,9 +19,11 @@ function createContender(assignment: Assignment): Promise<Contender> {
     case 'restate':
       return restate(assignment);
     case 'step_commit':
-      return byHand(assignment.databaseUrl, STEP_COMMIT_CONNECTIONS, stepCommit);
+      return byHand({ databaseUrl, connections: STEP_COMMIT_CONNECTIONS, storeIn: stepCommit });
     case 'group_commit':
-      return byHand(assignment.databaseUrl, 1, groupCommit);
+      return byHand({ databaseUrl, connections: 1, storeIn: groupCommit });
+    case 'group_commit_traced':
+      return tracedGroupCommit(assignment);
   }
 }
 

@@ -41,7 +41,7 @@ export async function startContender(
     run: (load) => child.ask<SagaRun>(load),
     async end() {
       const { begun } = await child.ask<{ readonly begun: number }>('end');
-      if (name !== 'throughline') return;
+      if (name !== 'throughline' && name !== 'group_commit_traced') return;
       const spans = await receiver.count();
       if (spans !== spansOf(begun))
         throw new Error(`${begun} sagas have ${spansOf(begun)} spans, but ${spans} were received`);

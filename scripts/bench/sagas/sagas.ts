@@ -10,8 +10,8 @@ import { speedRounds } from './speed.ts';
 import { summary } from './summary.ts';
 
 /**
- * Throughline with every span recorded and exported, against DBOS, Restate and two hand-written loops: the same saga for
- * all (work.ts), on one PostgreSQL with `synchronous_commit` on. Then the relay, and what finished sagas cost.
+ * Throughline with every span recorded and exported, against DBOS, Restate and hand-written loops: the same saga for all
+ * (work.ts), on one PostgreSQL with `synchronous_commit` on. Then the relay, and what finished sagas cost.
  */
 export async function sagas(options: BenchOptions): Promise<BenchResult> {
   const size = options.quick ? quickSize : fullSize;

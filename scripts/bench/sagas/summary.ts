@@ -33,6 +33,7 @@ export function summary(measured: Measured): BenchResult {
       sagas_vs_restate: versus(speed, 'restate', 50),
       sagas_vs_step_commit: versus(speed, 'step_commit', 50),
       sagas_vs_group_commit: versus(speed, 'group_commit', 50),
+      sagas_vs_group_commit_traced: versus(speed, 'group_commit_traced', 50),
       cpu_vs_dbos: versus(cpu, 'dbos', 50),
       cpu_vs_restate: versus(cpu, 'restate', 50),
       sagas_vs_dbos_at_1: versus(speed, 'dbos', 1),
@@ -43,7 +44,7 @@ export function summary(measured: Measured): BenchResult {
     },
     notes: [
       'Measured: sagas that end within the window, the CPU of the process that runs them, and apart from it that of the server that stores them (PostgreSQL; Restate has its own).',
-      "Not measured: the CPU of the receiver of Throughline's spans, the network, start-up. The rivals trace nothing.",
+      "Not measured: the CPU of the receiver of Throughline's spans, the network, start-up. The others trace nothing, but for group_commit_traced.",
       'Cost at 100k against 1k: CPU per saga, PostgreSQL included, with so many finished sagas in the tables (fewer with --quick).',
       ...(missing === undefined ? [] : [`DBOS and Restate are left out: ${missing}`]),
     ],
