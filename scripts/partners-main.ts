@@ -1,7 +1,7 @@
 import { startPartnersSandbox } from '../emulator/partners/sandbox.ts';
 import { onShutdown, readConfig, startTelemetry } from '../shared/index.ts';
 
-/** The partners' sandbox as a process of its own. THROUGHLINE_SANDBOX_SEED repeats the faults that strike by chance. */
+/** The partners' sandbox as a process of its own. Its argument, a number, repeats the faults that strike by chance. */
 const config = readConfig();
 const telemetry = startTelemetry({
   serviceName: config.serviceName ?? 'partners',
@@ -10,7 +10,7 @@ const telemetry = startTelemetry({
 });
 const sandbox = await startPartnersSandbox({
   port: config.port,
-  seed: Number(process.env['THROUGHLINE_SANDBOX_SEED'] ?? 1),
+  seed: Number.parseInt(process.argv[2] ?? '1', 10),
 });
 onShutdown(async () => {
   await sandbox.close();

@@ -25,7 +25,7 @@ try {
   curl -s ${url}/orders/O-1          # its steps, and where the customer has to go for 3-D Secure
   curl -sN ${url}/orders/O-1/events  # the same, as it happens
 
-PostgreSQL: ${system.postgres.url}
+PostgreSQL: ${withoutPassword(system.postgres.url)}
 Pub/Sub: ${system.emulator.host} · partners' sandbox: ${system.sandbox.url}
 Ctrl-C ends everything. Orders under way go on at the next start, but the sandbox forgets its payments.`);
   // A part that dies by itself ends the whole: half a system would only look like one.
@@ -37,6 +37,12 @@ Ctrl-C ends everything. Orders under way go on at the next start, but the sandbo
 } catch (error) {
   console.error(error instanceof ThroughlineError ? error.message : error);
   process.exitCode = 1;
+}
+
+function withoutPassword(url: string): string {
+  const shown = new URL(url);
+  if (shown.password !== '') shown.password = '***';
+  return shown.href;
 }
 
 /** As root PostgreSQL runs as another user, who cannot reach what lies below root's own folders. */

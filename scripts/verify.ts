@@ -14,7 +14,15 @@ interface Check {
 const { CI, THROUGHLINE_VERIFY_DATABASE_URL: databaseUrl } = process.env;
 
 /** What speaks to PostgreSQL, once more on one that is not the embedded one. */
-const ON_POSTGRES = ['test/storage', 'test/outbox', 'test/inbox', 'test/saga', 'test/cli'];
+const ON_POSTGRES = [
+  'test/storage',
+  'test/outbox',
+  'test/inbox',
+  'test/saga',
+  'test/cli',
+  'test/orders',
+  'test/crash/messages',
+];
 
 const CHECKS: readonly Check[] = [
   { name: 'format, lint, cycles, arrows', command: 'biome', args: ['check', '--error-on-warnings', '.'] },

@@ -29,7 +29,7 @@ export async function beCustomer({ order, urls, signal }: CustomerOptions): Prom
   const { orderKey, atBank } = order;
   let isAccepted = false;
   try {
-    const ask = createAsk(urls, signal);
+    const ask = createAsk(urls, order.atMs, signal);
     const view = await read(await ask('/orders', place(order)));
     isAccepted = true;
     if (atBank === 'approve' || atBank === 'decline') await pay(ask, view, atBank);
@@ -42,9 +42,9 @@ export async function beCustomer({ order, urls, signal }: CustomerOptions): Prom
 
 type Ask = (path: string, request?: RequestInit) => Promise<Response>;
 
-/** Asks one service after the other until one answers with anything but a failure of its own. */
-function createAsk(urls: readonly string[], signal: AbortSignal): Ask {
-  let turn = Math.floor(Math.random() * urls.length);
+/** Asks one service after the other, from the `first` on, until one answers with anything but a failure of its own. */
+function createAsk(urls: readonly string[], first: number, signal: AbortSignal): Ask {
+  let turn = first;
   return async (path, request) => {
     for (;;) {
       signal.throwIfAborted();

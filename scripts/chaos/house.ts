@@ -55,7 +55,8 @@ export async function buildHouse({ seed, stops, onUnwanted }: HouseOptions): Pro
   const partners = await stops.child(
     startChild<{ url: string }>({
       main: 'scripts/partners-main.ts',
-      env: { ...base, OTEL_SERVICE_NAME: 'partners', PORT: '0', THROUGHLINE_SANDBOX_SEED: `${seed}` },
+      args: [`${seed}`],
+      env: { ...base, OTEL_SERVICE_NAME: 'partners', PORT: '0' },
     }),
   );
   const [emulatorPort, firstPort, secondPort] = [await freePort(), await freePort(), await freePort()];

@@ -5,7 +5,7 @@ export interface Stops {
   add(stop: () => Promise<unknown>): void;
   /** Ends the child with the rest, as soon as it is there. */
   child<Ready>(starting: Promise<Child<Ready>>): Promise<Child<Ready>>;
-  /** May be called twice. */
+  /** One that fails does not keep the others. May be called twice. Errors: AggregateError. */
   run(): Promise<void>;
 }
 
@@ -19,8 +19,12 @@ export function createStops(): Stops {
   let isOver = false;
   const run = async () => {
     isOver = true;
-    for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
+    const failures: unknown[] = [];
+    for (let stop = stops.pop(); stop; stop = stops.pop())
+      await stop().catch((error) => failures.push(error));
     for (const signal of SIGNALS) process.off(signal, interrupted);
+    if (failures.length > 0)
+      throw new AggregateError(failures, `could not be stopped: ${failures.map(String).join('; ')}`);
   };
   const interrupted = () => void run().finally(() => process.exit(INTERRUPTED));
   for (const signal of SIGNALS) process.once(signal, interrupted);

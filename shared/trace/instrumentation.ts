@@ -21,6 +21,8 @@ export interface InstrumentOptions {
   readonly trustTraceparent: boolean;
   /** Paths that are asked all the time and tell nothing. */
   readonly ignoredPaths?: readonly string[];
+  /** Query parameters whose values spans are not to show, besides the signatures of signed addresses. */
+  readonly secretParameters?: readonly string[];
 }
 
 /** As much of an incoming request as is needed here; `node:http` must not be imported yet. */
@@ -32,7 +34,11 @@ interface Request {
 const MODULES = ['express', 'http', 'https', 'node:http', 'node:https', 'pg', 'pg-pool'];
 
 /** Errors: none. */
-export function instrument({ trustTraceparent, ignoredPaths = [] }: InstrumentOptions): void {
+export function instrument({
+  trustTraceparent,
+  ignoredPaths = [],
+  secretParameters = [],
+}: InstrumentOptions): void {
   // The instrumentations patch what `require` brings; ESM imports need a hook in the loader as well.
   if (supportsSyncHooks()) registerHooks({ include: MODULES });
   else registerLoader('import-in-the-middle/hook.mjs', import.meta.url, { data: { include: MODULES } });
@@ -46,6 +52,7 @@ export function instrument({ trustTraceparent, ignoredPaths = [] }: InstrumentOp
           return ignoredPaths.includes(String(request.url).split('?')[0] ?? '');
         },
         requestHook: (span, request) => noteRequest(span, request as Request),
+        redactedQueryParamsServer: [...SIGNATURES, ...secretParameters],
       }),
       new ExpressInstrumentation({
         ignoreLayersType: [ExpressLayerType.MIDDLEWARE, ExpressLayerType.ROUTER],
@@ -55,6 +62,17 @@ export function instrument({ trustTraceparent, ignoredPaths = [] }: InstrumentOp
     ],
   });
 }
+
+/** What the instrumentation redacts as long as it is told nothing else. */
+const SIGNATURES = [
+  'sig',
+  'Signature',
+  'AWSAccessKeyId',
+  'X-Goog-Signature',
+  'X-Amz-Signature',
+  'X-Amz-Credential',
+  'X-Amz-Security-Token',
+];
 
 const callers = new WeakMap<object, Context>();
 const serverSpans = new WeakMap<object, Span>();

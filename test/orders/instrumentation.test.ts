@@ -102,6 +102,7 @@ describe("an order's trace", () => {
     const resume = only(spans, 'resume workspace-card-order');
     expect(back.traceId).not.toBe(saga.traceId);
     expect(resume.links.map(({ traceId }) => traceId)).toContain(back.traceId);
+    expect(back.attributes['url.query']).toMatch(/^state=REDACTED(&|$)/);
     const undo = only(spans, 'compensate redeem-card');
     const original = only(spans, 'step redeem-card');
     expect(undo.attributes).toMatchObject({
