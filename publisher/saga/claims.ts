@@ -24,18 +24,21 @@ export interface LoadedSaga extends SagaRow {
 
 const COLUMNS = 's.id, s.name, s.version, s.order_key, s.input, s.state, s.span';
 
+export type Claims = ReturnType<typeof createClaims>;
+
 /** Claims that exclude each other: whoever gets a row back owns the saga. */
 export function createClaims(database: Database, sagas: readonly Saga[], runner: () => string) {
   const known = sagas.map(({ name, version }) => `${name}/${version}`);
   return {
-    /** Sagas that somebody asks for by id, if nobody works on them. */
+    /** Sagas that somebody asks for by id, if nobody works on them and they have not ended. */
     byId: (ids: readonly string[]) =>
       rows(
         database,
         'throughline-saga-claim',
         `
         UPDATE throughline.saga s SET owner = $1::uuid, wake_at = NULL, parked = NULL
-        WHERE s.id = ANY($2::text[]) AND s.owner IS NULL AND s.name || '/' || s.version = ANY($3::text[])
+        WHERE s.id = ANY($2::text[]) AND s.ended_at IS NULL AND s.owner IS NULL
+          AND s.name || '/' || s.version = ANY($3::text[])
         RETURNING ${COLUMNS}, NULL AS previous_owner`,
         [runner(), ids, known],
       ),

@@ -36,6 +36,8 @@ export interface DriverOptions {
  * R2. Once a checkpoint was refused, or the lease has run out, nothing more is done for the saga here: another process
  *     has it. Should that one have given it up as well, as its checkpoints were refused in turn, whoever is written down
  *     as its owner lets go of it.
+ * R3. What an attempt proposes in its own transaction is accepted or withdrawn when the attempt has ended, for it changes
+ *     the state. A transaction that outlasts its attempt finds its proposal withdrawn, and is rolled back.
  */
 export async function drive(saga: ActiveSaga, options: DriverOptions): Promise<void> {
   const dependencies: CarryOutDependencies = {
@@ -44,21 +46,18 @@ export async function drive(saga: ActiveSaga, options: DriverOptions): Promise<v
     resultTopic: options.resultTopic,
     storeIn: async (tx, one, event) => {
       const proposal = propose(one, [event], ownerOf(options));
-      const stored = await options.journal.writeIn(tx, proposal.checkpoint).catch((error) => {
-        proposal.withdraw();
-        throw error;
-      });
-      if (!stored) {
-        one.standing = 'lost';
-        throw new SagaLostError(one.id);
-      }
-      proposals.set(one, proposal);
+      proposals.set(one, proposal); // R3: before it is written, which may outlast the attempt
+      const stored = await options.journal.writeIn(tx, proposal.checkpoint);
+      if (proposals.get(one) !== proposal) throw new SagaLostError(one.id); // R3
+      if (stored) return;
+      one.standing = 'lost';
+      throw new SagaLostError(one.id);
     },
   };
   while (saga.standing === 'mine') await driveOnce(saga, options, dependencies);
 }
 
-/** Proposed in a transaction that is not known to be committed yet. */
+/** R3. Proposed in a transaction that is not known to be committed yet. */
 const proposals = new WeakMap<ActiveSaga, ReturnType<typeof propose>>();
 
 async function driveOnce(
@@ -185,7 +184,6 @@ async function release(
   options: DriverOptions,
   command: ReturnType<typeof nextCommand>,
 ): Promise<void> {
-  saga.standing = 'released';
   const wakeMs = command.kind === 'await' ? command.waiting.deadlineMs : Date.now();
   const isOver = command.kind === 'end' || command.kind === 'rest';
   // Only after a look at them can signals be left over.
@@ -194,6 +192,8 @@ async function release(
   await throughOutage(options, () =>
     options.database.query({ name: 'throughline-saga-release', text: RELEASE, values }),
   );
+  // Not before: one that could not be let go of is still ours to park.
+  if (saga.standing === 'mine') saga.standing = 'released';
 }
 
 /** What has a time to wake by now got a signal since it was claimed. What has ended ended when its last event was stored. */

@@ -2,20 +2,22 @@ import { context, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { z } from 'zod';
 import type { SagaResult } from '../../shared/job/saga-result.ts';
 import type { Logger } from '../../shared/log.ts';
+import { MAX_TIMER_MS } from '../../shared/max-timer.ts';
 import { checkNumbers } from '../../shared/options.ts';
 import type { Database, Transaction } from '../../shared/storage/database.ts';
-import { GroupCommit } from '../../shared/storage/group-commit.ts';
 import { reserveSpan } from '../../shared/trace/durable-span.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { withOrderKey } from '../../shared/trace/order-key.ts';
 import { SAGA_NAME } from '../../shared/trace/semconv.ts';
 import { OUTBOX_CHANNEL } from '../outbox.ts';
 import { type ActiveSaga, activate } from './active-saga.ts';
-import { createClaims, dueAmong, type LoadedSaga, load, type SagaRow } from './claims.ts';
+import { createClaims } from './claims.ts';
 import type { Saga } from './define.ts';
-import { checkpoint, type DriverOptions, drive, park } from './driver.ts';
+import { type DriverOptions, drive, park } from './driver.ts';
 import { EngineStoppingError, SagaInputError, SagaLostError, UnknownDefinitionError } from './errors.ts';
+import { createIntake } from './intake.ts';
 import { createJournal, type NewSaga } from './journal.ts';
+import { createLeavings } from './leavings.ts';
 import { jobSignal, nextCommand, type SagaOutcome } from './machine.ts';
 import { createPauses } from './pauses.ts';
 import { startPolling } from './polling.ts';
@@ -23,7 +25,7 @@ import { createRunner } from './runner.ts';
 import { type SignalReceipt, sendSignal, storeSignal } from './signals.ts';
 import { createStrays } from './strays.ts';
 import { uuidV7 } from './uuid-v7.ts';
-import { awaitEnd } from './view.ts';
+import { awaitEnd, SagaTimeoutError } from './view.ts';
 
 /** Where engines listen for sagas that somebody wants to be looked at. */
 export const SAGA_CHANNEL = 'throughline_saga';
@@ -91,17 +93,18 @@ export interface SagaEngine {
 
 export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
   checkNumbers('createSagaEngine', options, {
-    leaseMs: { min: 100 },
-    pollMs: { min: 10 },
+    leaseMs: { min: 100, max: MAX_TIMER_MS },
+    pollMs: { min: 10, max: MAX_TIMER_MS },
     maxActive: { min: 1 },
-    drainTimeoutMs: { min: 0 },
+    drainTimeoutMs: { min: 0, max: MAX_TIMER_MS },
   });
   const { database, logger, pollMs = 1_000, leaseMs = 15_000, maxActive = 1_000 } = options;
   const definitions = new Map(options.sagas.map((saga) => [keyOf(saga), saga]));
   const active = new Map<string, ActiveSaga>();
+  /** Being begun or claimed here, and not active yet. */
+  const arriving = new Set<string>();
   const pauses = createPauses();
-  /** Who waits for a saga to leave this process. */
-  const leaving = new Map<string, PromiseWithResolvers<void>>();
+  const leavings = createLeavings();
   let isStopping = false;
   let started: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
@@ -115,8 +118,12 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     onLost: () => {
       if (active.size > 0)
         logger?.error({ sagas: active.size }, 'the lease ran out; other processes take the sagas over');
-      for (const saga of active.values()) abandon(saga, new SagaLostError(saga.id));
+      const lost = [...active.values()];
       active.clear();
+      for (const saga of lost) {
+        abandon(saga, new SagaLostError(saga.id));
+        leavings.tell(saga.id);
+      }
     },
   });
   const journal = createJournal({
@@ -129,7 +136,13 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     },
   });
   const claims = createClaims(database, options.sagas, runner.id);
-  const strays = createStrays({ mine: claims.mine, isInHand: (id) => active.has(id), disown: runner.disown });
+  const strays = createStrays({
+    mine: claims.mine,
+    isInHand: (id) => active.has(id) || arriving.has(id),
+    disown: runner.disown,
+    everyMs: leaseMs,
+    apartMs: pollMs,
+  });
   const driver: DriverOptions = {
     database,
     journal,
@@ -153,135 +166,30 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
       } catch (error) {
         // Without a lease the saga is another process's; it is no saga that cannot be gone on with.
         if (!isStopping && saga.standing === 'mine' && runner.isAlive())
-          await park(saga, driver, error).catch(() => {});
+          await park(saga, driver, error).catch(strays.suspect);
+        else strays.suspect();
       }
       if (active.get(saga.id) === saga) active.delete(saga.id);
-      leaving.get(saga.id)?.resolve();
-      leaving.delete(saga.id);
-      if (saga.standing === 'released') afterRelease(saga);
+      leavings.tell(saga.id);
+      if (saga.standing === 'released') intake.released(saga);
       if (isStopping && active.size === 0) pauses.end();
     });
   };
 
-  /** The short way: a saga that is run here tells its end without a question to the database. */
-  const endedHere = async (sagaId: string, timeoutMs: number): Promise<SagaOutcome | undefined> => {
-    const saga = active.get(sagaId);
-    if (!saga) return undefined;
-    const left = leaving.get(sagaId) ?? Promise.withResolvers<void>();
-    leaving.set(sagaId, left);
-    const timer = setTimeout(left.resolve, timeoutMs);
-    await left.promise;
-    clearTimeout(timer);
-    const command = nextCommand(saga.shape, saga.state);
-    return saga.standing === 'released' && command.kind === 'end' ? command.outcome : undefined;
-  };
-
-  const recheck = new GroupCommit<string, void>({
-    commit: async (ids) => {
-      const found = await dueAmong(database, ids);
-      if (found.length > 0) await wake(found);
-      return ids.map(() => undefined);
-    },
+  const intake = createIntake({
+    database,
+    claims,
+    strays,
+    runner,
+    driver,
+    logger,
+    definitionOf: (saga) => definitions.get(keyOf(saga)),
+    active,
+    arriving,
+    maxActive,
+    isOpen: () => started !== undefined && !isStopping,
+    run,
   });
-
-  /** A signal may have come between the last look and the release: whoever released looks again. */
-  const afterRelease = (saga: ActiveSaga) => {
-    if (isStopping) return;
-    const command = nextCommand(saga.shape, saga.state);
-    if (command.kind === 'end' && !saga.shape.steps.some(({ kind }) => kind === 'job')) return;
-    recheck
-      .add(saga.id)
-      .catch((error) => logger?.warn({ err: error, sagaId: saga.id }, 'looking for signals failed'));
-    const dueMs =
-      command.kind === 'await'
-        ? command.waiting.deadlineMs
-        : 'notBeforeMs' in command
-          ? command.notBeforeMs
-          : undefined;
-    if (dueMs !== undefined && dueMs - Date.now() < MAX_LOCAL_TIMER_MS)
-      setTimeout(() => void wake([saga.id]), dueMs - Date.now()).unref();
-  };
-
-  const claim = new GroupCommit<string, void>({
-    commit: async (ids) => {
-      await adopt(await claims.byId([...new Set(ids)]));
-      return ids.map(() => undefined);
-    },
-  });
-
-  /** Errors: none; polling finds them as well. */
-  const wake = async (ids: readonly string[]): Promise<void> => {
-    if (isStopping || !started || !runner.isAlive()) return;
-    await Promise.all(ids.map((id) => claim.add(id))).catch((error) => {
-      strays.suspect();
-      logger?.warn({ err: error }, 'claiming a saga failed; it will be polled for');
-    });
-  };
-
-  const adopt = async (rows: readonly SagaRow[]): Promise<void> => {
-    for (const loaded of await load(database, rows)) adoptOne(loaded);
-  };
-
-  const adoptOne = (loaded: LoadedSaga): void => {
-    const definition = definitions.get(keyOf(loaded));
-    if (!definition) return;
-    if (active.has(loaded.id)) {
-      void runner.disown([loaded.id]).catch(strays.suspect); // it was let go of here, and is not gone yet
-      return;
-    }
-    const { previous_owner: from, span, id } = loaded;
-    let saga: ActiveSaga;
-    try {
-      saga = activate({
-        id,
-        definition,
-        span,
-        orderKey: loaded.order_key ?? undefined,
-        input: definition.input.parse(loaded.input),
-        rowState: loaded.state,
-        checkpoints: loaded.checkpoints,
-        pending: loaded.pending,
-      });
-    } catch (error) {
-      const broken = {
-        id,
-        definition,
-        standing: 'mine',
-        state: { steps: [], at: 0 },
-      } as unknown as ActiveSaga;
-      void park(broken, driver, error).catch(() => {});
-      return;
-    }
-    if (from === null) {
-      run(saga);
-      return;
-    }
-    count('throughline.sagas.taken_over', { [SAGA_NAME]: definition.name });
-    logger?.warn({ sagaId: id, from }, 'taking over the saga of a process that died');
-    const event = { kind: 'interrupted', cause: 'process-lost', runner: from, atMs: Date.now() } as const;
-    run(saga, () => checkpoint(saga, driver, [event]));
-  };
-
-  const poll = async (): Promise<void> => {
-    try {
-      await look();
-    } catch (error) {
-      strays.suspect();
-      throw error;
-    }
-  };
-
-  const look = async (): Promise<void> => {
-    await runner.renew();
-    if (isStopping || !runner.isAlive()) return;
-    await strays.giveUp();
-    const room = maxActive - active.size;
-    if (room > 0) await adopt(await claims.due(room));
-    if (room > 0 && active.size < maxActive) await adopt(await claims.orphaned(maxActive - active.size));
-    const parked = await claims.parkUnknown();
-    if (parked > 0) logger?.error({ parked }, 'there are sagas that no running process knows');
-    await claims.forgetRunners();
-  };
 
   const begin: SagaEngine['begin'] = async (saga, input, beginOptions = {}) => {
     const definition = definitions.get(keyOf(saga));
@@ -306,31 +214,49 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     const live = () => {
       count('throughline.sagas.started', { [SAGA_NAME]: saga.name });
       if (owner === null) return database.notify(SAGA_CHANNEL);
-      if (owner !== runner.id() || active.has(id)) return; // the lease ran out meanwhile
+      // Not when it is another's: the lease ran out meanwhile, or the answer to the commit came very late.
+      if (owner !== runner.id() || active.has(id) || strays.hasGivenUp(id)) return;
       const begun = activate({ id, definition, orderKey, input: parsed.data, span });
       run(begun, after && (() => Promise.race([after, pauses.pause(MAX_AFTER_MS)]).then(() => {})));
     };
-    const isNew = tx ? await journal.writeIn(tx, { start: row }) : await journal.write({ start: row });
-    if (isNew && tx) tx.afterCommit(live);
-    else if (isNew) live();
-    return { sagaId: id, isNew };
+    if (tx) {
+      const isNew = await journal.writeIn(tx, { start: row });
+      if (isNew) tx.afterCommit(live);
+      return { sagaId: id, isNew };
+    }
+    arriving.add(id);
+    try {
+      const isNew = await journal.write({ start: row });
+      if (isNew) live();
+      return { sagaId: id, isNew };
+    } finally {
+      arriving.delete(id);
+    }
+  };
+
+  const ended: SagaEngine['ended'] = async (sagaId, { timeoutMs }) => {
+    const givesUpAtMs = performance.now() + timeoutMs;
+    const saga = active.get(sagaId);
+    if (saga) {
+      // The short way: a saga that is run here tells its end without a question to the database.
+      if (!(await leavings.left(sagaId, timeoutMs)))
+        throw new SagaTimeoutError(sagaId, timeoutMs, saga.rowState);
+      const command = nextCommand(saga.shape, saga.state);
+      if (saga.standing === 'released' && command.kind === 'end') return command.outcome;
+    }
+    const leftMs = Math.max(0, Math.round(givesUpAtMs - performance.now()));
+    return awaitEnd(database, sagaId, { timeoutMs: leftMs, pollMs: Math.min(pollMs, 100) });
   };
 
   const start = async () => {
     await runner.register();
-    // The lease is renewed by polling, and in time.
-    polling = await startPolling({
-      database,
-      channel: SAGA_CHANNEL,
-      pollMs: Math.min(pollMs, leaseMs / 3),
-      poll,
-      logger,
-    });
+    polling = await startPolling({ database, channel: SAGA_CHANNEL, pollMs, poll: intake.look, logger });
   };
 
+  /** The lease is kept to the end: until then nobody else may run what is under way here. */
   const stop = async () => {
     isStopping = true;
-    await polling?.stop();
+    await Promise.all([polling?.stop(), intake.close()]);
     pauses.end();
     if (active.size > 0) await pauses.pause(options.drainTimeoutMs ?? 25_000);
     for (const saga of active.values()) saga.controller?.abort(new EngineStoppingError());
@@ -347,23 +273,19 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     start: () => (started ??= start()),
     stop: () => (stopped ??= started ? started.then(stop) : stop()),
     begin,
-    async ended(sagaId, { timeoutMs }) {
-      const outcome = await endedHere(sagaId, timeoutMs);
-      return outcome ?? awaitEnd(database, sagaId, { timeoutMs, pollMs: Math.min(pollMs, 100) });
-    },
+    ended,
     async signal(sagaId, name, payload) {
       const receipt = await sendSignal({ database, definitions: options.sagas, sagaId, name, payload });
-      if (receipt === 'accepted') await wake([sagaId]);
+      if (receipt === 'accepted') await intake.wake([sagaId]);
       return receipt;
     },
     async deliver(tx, result) {
       await storeSignal(tx, { sagaId: result.sagaId, name: jobSignal(result.jobId), payload: result });
-      tx.afterCommit(() => void wake([result.sagaId]));
+      tx.afterCommit(() => void intake.wake([result.sagaId]));
     },
   };
 }
 
-const MAX_LOCAL_TIMER_MS = 3_600_000;
 const ABORT_GRACE_MS = 2_000;
 const MAX_AFTER_MS = 2_000;
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { context, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { Logger } from '../../shared/log.ts';
 import type { Database } from '../../shared/storage/database.ts';
 
@@ -15,17 +16,17 @@ export interface RunnerOptions {
 /**
  * This process as a runner of sagas. One lease covers every saga that it owns.
  *
- * A runner whose lease ran out does not come back: it begins anew under another id, so that what it owned before is taken
- * over like any dead process's.
+ * L1. From registering to resigning the lease is renewed by a timer of its own, whatever else the process waits for.
+ * L2. The lease is lost when it runs out, not when a renewal says so: that may wait for an answer that never comes.
+ * L3. A runner whose lease ran out does not come back: it begins anew under another id, so that what it owned before is
+ *     taken over like any dead process's.
  */
 export interface Runner {
   readonly id: () => string;
   /** Whether this process may still act for its sagas, by its own clock. */
   readonly isAlive: () => boolean;
-  /** Errors: DatabaseUnavailableError. */
+  /** Takes the lease, and keeps it (L1). Errors: DatabaseUnavailableError. */
   readonly register: () => Promise<void>;
-  /** Renews the lease when a third of it has passed. Errors: none. */
-  readonly renew: () => Promise<void>;
   /**
    * Hands the sagas back and ends the lease. Those in `underWay` stay its own: what is under way for them may have its
    * effect yet, so they are taken over like a dead process's.
@@ -35,44 +36,66 @@ export interface Runner {
   readonly disown: (sagaIds: readonly string[]) => Promise<void>;
 }
 
-export function createRunner({ database, service, leaseMs, logger, onLost }: RunnerOptions): Runner {
-  let id = randomUUID();
+interface Lease {
+  readonly id: string;
   /** When the last successful renewal was begun, by the monotonic clock. */
-  let renewedMs = Number.NEGATIVE_INFINITY;
-  let renewing: Promise<void> | undefined;
+  renewedMs: number;
+  renewing: Promise<void> | undefined;
+}
 
-  const extend = async () => {
+function newLease(): Lease {
+  return { id: randomUUID(), renewedMs: Number.NEGATIVE_INFINITY, renewing: undefined };
+}
+
+export function createRunner({ database, service, leaseMs, logger, onLost }: RunnerOptions): Runner {
+  let lease = newLease();
+  let heartbeat: NodeJS.Timeout | undefined;
+  let watchdog: NodeJS.Timeout | undefined;
+
+  const extend = async (one: Lease) => {
     const startedMs = performance.now();
     await database.query(
       `INSERT INTO throughline.saga_runner (id, service, host, pid, lease_until)
        VALUES ($1, $2, $3, $4, now() + $5 * interval '1 millisecond')
        ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until`,
-      [id, service, hostname(), process.pid, leaseMs],
+      [one.id, service, hostname(), process.pid, leaseMs],
     );
-    renewedMs = startedMs;
+    if (one !== lease) return; // L3
+    one.renewedMs = startedMs;
+    clearTimeout(watchdog);
+    watchdog = setTimeout(lose, Math.max(0, startedMs + leaseMs - performance.now())).unref();
   };
 
-  const renewOrBeginAnew = async () => {
-    const isLost = performance.now() - renewedMs > leaseMs;
-    if (isLost) {
-      onLost();
-      id = randomUUID();
-    }
-    await extend().catch((error) => logger?.warn({ err: error }, 'the lease on sagas could not be renewed'));
+  /** When a third of the lease has passed. Errors: none. */
+  const renew = () => {
+    const one = lease;
+    if (performance.now() - one.renewedMs < leaseMs / 3) return;
+    one.renewing ??= extend(one)
+      .catch((error) => logger?.warn({ err: error }, 'the lease on sagas could not be renewed'))
+      .finally(() => {
+        one.renewing = undefined;
+      });
+  };
+
+  /** L2, L3. */
+  const lose = () => {
+    lease = newLease();
+    onLost();
+    renew();
   };
 
   return {
-    id: () => id,
-    isAlive: () => performance.now() - renewedMs < leaseMs,
-    register: extend,
-    renew: () => {
-      if (performance.now() - renewedMs < leaseMs / 3) return Promise.resolve();
-      renewing ??= renewOrBeginAnew().finally(() => {
-        renewing = undefined;
-      });
-      return renewing;
-    },
+    id: () => lease.id,
+    isAlive: () => performance.now() - lease.renewedMs < leaseMs,
+    register: () =>
+      context.with(ROOT_CONTEXT, async () => {
+        await extend(lease);
+        heartbeat = setInterval(renew, leaseMs / 10).unref();
+      }),
     resign: async (underWay) => {
+      clearInterval(heartbeat);
+      while (lease.renewing) await lease.renewing; // it must not outlast the end of the lease
+      clearTimeout(watchdog);
       // The runner stays for a while, dead: a saga whose beginning is not committed yet may still name it as its owner.
       await database.query(
         `WITH released AS (
@@ -80,7 +103,7 @@ export function createRunner({ database, service, leaseMs, logger, onLost }: Run
            WHERE owner = $1 AND ended_at IS NULL AND NOT id = ANY($2::text[])
          )
          UPDATE throughline.saga_runner SET lease_until = now() WHERE id = $1`,
-        [id, underWay],
+        [lease.id, underWay],
       );
     },
     disown: async (sagaIds) => {
@@ -90,7 +113,7 @@ export function createRunner({ database, service, leaseMs, logger, onLost }: Run
            VALUES ($3, $4, $5, $6, now()) RETURNING id
          )
          UPDATE throughline.saga s SET owner = dead.id FROM dead WHERE s.id = ANY($2::text[]) AND s.owner = $1`,
-        [id, sagaIds, randomUUID(), service, hostname(), process.pid],
+        [lease.id, sagaIds, randomUUID(), service, hostname(), process.pid],
       );
     },
   };

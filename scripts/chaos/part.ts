@@ -22,6 +22,7 @@ export interface PartOptions {
 
 const RESTART_PAUSE_MS = 300;
 
+/** Errors: when it cannot be started at first, with nothing away yet. */
 export async function startPart(options: PartOptions): Promise<Part> {
   let isWanted = true;
   let child: Child<object> | undefined;
@@ -32,13 +33,15 @@ export async function startPart(options: PartOptions): Promise<Part> {
     return last;
   };
 
+  const startOnce = async () => {
+    child = await options.start();
+    watch(child);
+    await options.onReady?.();
+  };
   const start = async () => {
     while (isWanted) {
       try {
-        child = await options.start();
-        watch(child);
-        await options.onReady?.();
-        return;
+        return await startOnce();
       } catch (error) {
         options.onUnwanted(options.name, 'not started', error);
         await child?.kill();
@@ -53,7 +56,7 @@ export async function startPart(options: PartOptions): Promise<Part> {
     });
   };
 
-  await serially(start);
+  await serially(startOnce);
   return {
     hit: (downMs) =>
       serially(async () => {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type AttemptPolicy, defineSaga, readSaga, skip } from '../../publisher/saga/index.ts';
+import { createGate } from '../support/gate.ts';
 import { createSagaLab, type LabEngine, type SagaLab } from '../support/saga-lab.ts';
 
 let lab: SagaLab;
@@ -144,7 +145,7 @@ test.each([
 
 test.each([
   ['a NUL', 'bad\0byte', 'badbyte'],
-  ['half of a pair at its cut', `${'x'.repeat(499)}😀`, `${'x'.repeat(499)}\ufffd`],
+  ['half of a pair at its cut', `${'x'.repeat(499)}😀`, 'x'.repeat(499)],
 ])('an error whose message holds %s is stored', async (_, message, stored) => {
   const { outcome, sagaId } = await tried(async () => {
     throw Object.assign(new Error(message), { retryable: false });
@@ -220,4 +221,45 @@ test('a step with a transaction commits with its record, and not at all when it 
   const { sagaId } = await engine.begin(saga, {});
   expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
   expect((await lab.db.database.query('SELECT attempt FROM kept')).rows).toEqual([{ attempt: 2 }]);
+});
+
+test('a transaction that is still being written when its time is up is rolled back, and tried again', async () => {
+  const { database } = lab.db;
+  await database.query('CREATE TABLE slowly (attempt integer)');
+  const writers = async () => {
+    const { rows } = await database.query(
+      "SELECT pid FROM pg_locks WHERE relation = 'slowly'::regclass AND mode = 'RowExclusiveLock'",
+    );
+    return rows.length;
+  };
+  const late = createGate();
+  const saga = defineSaga({ name: 'slowly', version: 1, input })
+    .transaction('a', {
+      transaction: async (tx, { attempt }) => {
+        if (attempt === 2) {
+          late.open();
+          await expect.poll(writers, { interval: 10 }).toBe(0);
+        }
+        await tx.query('INSERT INTO slowly VALUES ($1)', [attempt]);
+        return attempt;
+      },
+      timeoutMs: 300,
+      retry: quick,
+      compensate: skip('only counted'),
+    })
+    .step('b', { run: async () => {}, compensate: skip('the last one') })
+    .build();
+  const engine = await lab.start([saga], { leaseMs: 10_000 });
+  let writes = 0;
+  const writing = engine.database.hold(
+    (text) => text.includes('INSERT INTO throughline.saga_journal') && ++writes === 1,
+  );
+  void late.opened.then(writing.letGo);
+  const web = await lab.start([saga], { isStarted: false });
+  const { sagaId } = await web.begin(saga, {});
+  await writing.reached;
+  expect(await writers()).toBe(1);
+  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await lab.history(sagaId)).toEqual(['failed a 1', 'completed a 2', 'completed b 1']);
+  expect((await database.query('SELECT attempt FROM slowly')).rows).toEqual([{ attempt: 2 }]);
 });

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineSaga, listSagas, readSaga, skip, suspend } from '../../publisher/saga/index.ts';
 import { createSagaLab, type SagaLab } from '../support/saga-lab.ts';
@@ -54,6 +54,49 @@ test('a saga that was begun in a transaction runs once that is committed', async
   const engine = await lab.start([v1]);
   const { sagaId } = await engine.database.transaction((tx) => engine.begin(v1, {}, { tx }));
   await lab.reaches(sagaId, 'waiting');
+});
+
+describe('a saga whose beginning is committed, and its process does not hear of it,', () => {
+  const isCommit = (text: string) => text === 'COMMIT';
+  const counted = () => {
+    const runs: string[] = [];
+    const saga = defineSaga({ name: 'counted', version: 1, input })
+      .step('a', {
+        run: async ({ sagaId }) => void runs.push(sagaId),
+        compensate: skip('it only counts'),
+      })
+      .build();
+    return { runs, saga };
+  };
+
+  test('is run all the same, while that process lives', async () => {
+    const { runs, saga } = counted();
+    const engine = await lab.start([saga]);
+    let sagaId = '';
+    void engine.database.loseAnswer(isCommit);
+    const begun = engine.database.transaction(async (tx) => {
+      sagaId = (await engine.begin(saga, {}, { tx })).sagaId;
+    });
+    await expect(begun).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+    expect(await engine.ended(sagaId, { timeoutMs: 10_000 })).toBe('confirmed');
+    expect(runs).toEqual([sagaId]);
+  });
+
+  test('is not run again when it hears of it at last', async () => {
+    const { runs, saga } = counted();
+    const engine = await lab.start([saga]);
+    const commit = engine.database.hold(isCommit, 'answer');
+    let sagaId = '';
+    const begun = engine.database.transaction(async (tx) => {
+      sagaId = (await engine.begin(saga, {}, { tx })).sagaId;
+    });
+    await commit.reached;
+    expect(await engine.ended(sagaId, { timeoutMs: 10_000 })).toBe('confirmed');
+    commit.letGo();
+    await begun;
+    await lab.reset();
+    expect(runs).toEqual([sagaId]);
+  });
 });
 
 test('a saga that is begun twice is one saga, also when both come at once', async () => {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createSagaEngine, defineSaga, type SagaEngine, skip, suspend } from '../../publisher/saga/index.ts';
+import { createGate } from '../support/gate.ts';
+import { createSagaLab } from '../support/saga-lab.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let db: TestDatabase;
@@ -65,4 +67,21 @@ test('compensates in reverse what may have happened when a step fails', async ()
   const { sagaId } = await engine.begin(order, { key: 'b', failAt: 'confirm' });
   expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
   expect(of('b')).toEqual(['redeem 7', 'refund', 'reactivate true']);
+});
+
+test('whoever awaits an end waits as long as they said, also beside others who wait for less', async () => {
+  const gate = createGate();
+  const lab = await createSagaLab();
+  const slow = defineSaga({ name: 'slow', version: 1, input: z.object({}) })
+    .step('a', { run: () => gate.opened, compensate: skip('it only waits') })
+    .build();
+  const { begin, ended, database } = await lab.start([slow]);
+  const { sagaId } = await begin(slow, {});
+  // Nobody needs the database for it: the saga is in hand here.
+  database.hold((text) => text.includes('ended_at IS NOT NULL AS ended'));
+  const patient = ended(sagaId, { timeoutMs: 10_000 });
+  await expect(ended(sagaId, { timeoutMs: 20 })).rejects.toMatchObject({ code: 'SAGA_TIMEOUT' });
+  gate.open();
+  expect(await patient).toBe('confirmed');
+  await lab.close();
 });

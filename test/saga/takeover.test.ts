@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { defineSaga, type Saga, skip } from '../../publisher/saga/index.ts';
+import { defineSaga, type Saga, skip, suspend } from '../../publisher/saga/index.ts';
 import { createGate } from '../support/gate.ts';
 import { createSagaLab, type SagaLab } from '../support/saga-lab.ts';
 
@@ -37,6 +37,32 @@ const twoSteps = (run: (signal: AbortSignal, engine: number) => Promise<unknown>
       compensate: skip('the last one'),
     })
     .build();
+};
+
+/** Waits for a word. */
+const waits = (timeoutMs = 60_000) =>
+  defineSaga({ name: 'waits', version: 1, input })
+    .step('wait', {
+      run: async () => suspend('go', { timeoutMs, data: null }),
+      signal: { name: 'go', payload: z.null(), resume: async () => 'gone' },
+      compensate: skip('it only waits'),
+    })
+    .build();
+
+/** How long the saga's owner has it. */
+const leaseUntilMs = async (sagaId: string) => {
+  const { rows } = await lab.db.database.query<{ lease_until: Date }>(
+    'SELECT lease_until FROM throughline.saga_runner WHERE id = (SELECT owner FROM throughline.saga WHERE id = $1)',
+    [sagaId],
+  );
+  return rows[0]?.lease_until.getTime() ?? 0;
+};
+const ownerOf = async (sagaId: string) => {
+  const { rows } = await lab.db.database.query<{ owner: string | null }>(
+    'SELECT owner FROM throughline.saga WHERE id = $1',
+    [sagaId],
+  );
+  return rows[0]?.owner;
 };
 
 describe('an engine that stops', () => {
@@ -103,6 +129,29 @@ describe('an engine that stops', () => {
     expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
     expect(log).toEqual(['a', 'a', 'undo a']);
     expect(await lab.history(sagaId)).toEqual(['interrupted process-lost', 'failed a 1', 'undone a 1']);
+  });
+
+  test('keeps its lease while a step is let finish, and nobody else runs it', async () => {
+    const log: string[] = [];
+    const gate = createGate();
+    const saga = twoSteps(async (_, runs) => {
+      await gate.opened;
+      return `by run ${runs}`;
+    }, log);
+    const first = await lab.start([saga], { drainTimeoutMs: 20_000, leaseMs: 500 });
+    const { sagaId } = await first.begin(saga, {});
+    await expect.poll(() => log).toEqual(['a']);
+    const second = await lab.start([saga]);
+    const stopped = first.stop();
+    const stoppedMs = Date.now();
+    await expect.poll(() => leaseUntilMs(sagaId), { timeout: 5_000 }).toBeGreaterThan(stoppedMs + 2_000); // it has run out several times over, but for renewals
+    expect(log).toEqual(['a']);
+    gate.open();
+    await stopped;
+    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(log).toEqual(['a', 'b']);
+    expect(await lab.history(sagaId)).toEqual(['completed a 1', 'completed b 1']);
+    expect((await lab.events(sagaId))[0]).toMatchObject({ result: 'by run 1' });
   });
 
   test('loses no saga whose beginning was not committed yet', async () => {
@@ -173,6 +222,28 @@ describe('a runner whose lease runs out', () => {
       .toBe('confirmed');
     expect(await lab.history(sagaId)).toEqual(['interrupted process-lost', 'completed a 1', 'completed b 1']);
     expect((await lab.events(sagaId))[1]).toMatchObject({ result: 'by run 2' });
+  });
+
+  test('aborts its steps then, though the renewal itself gets no answer', async () => {
+    const log: unknown[] = [];
+    const saga = twoSteps(async (signal, runs) => {
+      if (runs > 1) return;
+      await new Promise((_, reject) =>
+        signal.addEventListener('abort', () => {
+          log.push((signal.reason as { code?: string }).code);
+          reject(signal.reason);
+        }),
+      );
+    }, log as string[]);
+    const first = await lab.start([saga]);
+    const { sagaId } = await first.begin(saga, {});
+    await expect.poll(() => log).toEqual(['a']);
+    const renewals = first.database.hold((text) => text.includes('INSERT INTO throughline.saga_runner'));
+    await expect.poll(() => log, { timeout: 5_000 }).toEqual(['a', 'SAGA_LOST']);
+    const second = await lab.start([saga]);
+    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(log).toEqual(['a', 'SAGA_LOST', 'a', 'b']);
+    renewals.letGo();
   });
 
   test('and whose late checkpoint comes just before the takeover is written leaves no saga to nobody', async () => {
@@ -274,6 +345,82 @@ describe('an answer of the database that is lost', () => {
       )
       .toEqual([{ owner: null, ended: true }]);
   });
+});
+
+describe("a saga that is a living process's, and that nobody in it has", () => {
+  const isRelease = (text: string) => text.includes('throughline-saga-release');
+  const isParking = (text: string) => text.includes('parked = $3');
+  test('is found when it could not be parked', async () => {
+    const saga = twoSteps(async () => {});
+    const engine = await lab.start([saga]);
+    const refused = [engine.database.refuse(isCheckpoint, '57014'), engine.database.loseStatement(isParking)];
+    const { sagaId } = await engine.begin(saga, {});
+    await Promise.all(refused);
+    await lab.reaches(sagaId, 'confirmed');
+    expect(await lab.history(sagaId)).toEqual(['interrupted process-lost', 'completed a 1', 'completed b 1']);
+  });
+
+  test.each([
+    ['is parked, and goes on, when the server refuses its release', [isRelease]],
+    ['is found when the server refuses its release, and to park it', [isRelease, isParking]],
+  ])('%s', async (_, statements) => {
+    const saga = waits();
+    const engine = await lab.start([saga]);
+    const { sagaId } = await engine.begin(saga, {});
+    await lab.reaches(sagaId, 'waiting');
+    const refused = statements.map((matches) => engine.database.refuse(matches, '55P03'));
+    // Somebody wants it looked at, though nothing came.
+    await lab.db.database.query('UPDATE throughline.saga SET wake_at = now() WHERE id = $1', [sagaId]);
+    await Promise.all(refused);
+    await expect.poll(() => ownerOf(sagaId), { timeout: 5_000 }).toBeNull();
+    await engine.signal(sagaId, 'go', null);
+    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  });
+});
+
+describe('a saga that waits', () => {
+  test('is left to the database for so long that its time is found by polling', async () => {
+    const saga = waits(1_800_000);
+    const engine = await lab.start([saga]);
+    const { sagaId } = await engine.begin(saga, {});
+    await lab.reaches(sagaId, 'waiting');
+    // Half an hour passes.
+    await lab.db.database.query(
+      `UPDATE throughline.saga_journal SET events = jsonb_set(events::jsonb, '{0,deadlineMs}', '0')::json WHERE saga_id = $1`,
+      [sagaId],
+    );
+    await lab.db.database.query('UPDATE throughline.saga SET wake_at = now() WHERE id = $1', [sagaId]);
+    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+  });
+
+  test('for what has come is not taken by an engine that has as many as it may', async () => {
+    const gate = createGate();
+    const log: string[] = [];
+    const blocker = twoSteps(() => gate.opened, log);
+    const saga = waits();
+    const engine = await lab.start([blocker, saga], { maxActive: 1 });
+    const { sagaId } = await engine.begin(saga, {});
+    await lab.reaches(sagaId, 'waiting');
+    await engine.begin(blocker, {});
+    await expect.poll(() => log).toEqual(['a']);
+    await engine.signal(sagaId, 'go', null);
+    expect(await ownerOf(sagaId)).toBeNull();
+    expect(await lab.state(sagaId)).toBe('waiting');
+    gate.open();
+    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  });
+});
+
+test('a saga that has ended is not claimed again, whatever comes for it', async () => {
+  const saga = twoSteps(async () => {});
+  const engine = await lab.start([saga]);
+  const { sagaId } = await engine.begin(saga, {});
+  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  const claim = engine.database.hold((text) => text.includes('throughline-saga-claim'), 'answer');
+  await lab.jobDone(engine, sagaId, 'a', null);
+  await claim.reached;
+  expect(await ownerOf(sagaId)).toBeNull();
+  claim.letGo();
 });
 
 test('a step at which processes die again and again has failed, whatever its definition says of errors', async () => {
