@@ -9,6 +9,7 @@ import {
   startTelemetry,
 } from '../shared/index.ts';
 import { type Database, openDatabase } from '../shared/storage/database.ts';
+import { assertResendsInTime } from './relay.ts';
 
 /** What every process of the reference system has: a name, a log, telemetry, Pub/Sub and a database. */
 export interface OrdersProcess {
@@ -32,6 +33,7 @@ export async function runProcess(
 ): Promise<void> {
   if (config.databaseUrl === undefined)
     throw new ConfigError(['DATABASE_URL: expected postgresql://user:password@host:port/database']);
+  assertResendsInTime(config.resendAfterMs);
   const name = config.serviceName ?? defaultName;
   const logger = createLogger({ serviceName: name, level: config.logLevel, projectId: config.projectId });
   const telemetry = startTelemetry({

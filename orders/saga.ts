@@ -10,6 +10,9 @@ import { confirmOrder, createContract, deleteContract } from './storage/orders.t
 
 export const THREE_D_SECURE = '3ds';
 
+/** How long the worker's results are awaited, in ms. Jobs that a broker forgot are to be sent again well before. */
+export const JOB_TIMEOUTS_MS = { 'set-up-workspace': 600_000, 'tear-down-workspace': 3_600_000 };
+
 export interface OrderSagaDependencies {
   readonly partners: Partners;
   readonly outbox: Outbox;
@@ -86,10 +89,11 @@ export function createOrderSaga({
       job: setUpWorkspace,
       payload: ({ input: { orderKey, domain, email } }) => ({ orderKey, domain, email }),
       result: workspaceSchema,
-      timeoutMs: 600_000,
+      timeoutMs: JOB_TIMEOUTS_MS['set-up-workspace'],
       compensate: {
         job: tearDownWorkspace,
         payload: ({ input: { orderKey }, undoes }) => ({ orderKey, undoes }),
+        timeoutMs: JOB_TIMEOUTS_MS['tear-down-workspace'],
       },
     })
     .transaction('confirm-order', {

@@ -21,12 +21,22 @@ export interface UnsentRow {
 const COLUMNS = 'id, job_id, job_type, topic, ordering_key, data, attributes, carrier, sends';
 const ORDERED_LOCK = `hashtextextended('throughline outbox ordered', 0)`;
 
+export interface TakeOptions {
+  readonly lane: Lane;
+  readonly limit: number;
+  /** Topics whose rows are left where they are. */
+  readonly except?: readonly string[];
+}
+
 /** Locks and reads rows; an empty list when there are none, or another relay has the ordered ones in hand. */
-export async function takeUnsent(tx: SqlClient, lane: Lane, limit: number): Promise<UnsentRow[]> {
+export async function takeUnsent(
+  tx: SqlClient,
+  { lane, limit, except = [] }: TakeOptions,
+): Promise<UnsentRow[]> {
   const { rows } = await tx.query<UnsentRow & Record<string, unknown>>({
     name: `throughline-outbox-take-${lane}`,
     text: lane === 'ordered' ? TAKE_ORDERED : TAKE_UNORDERED,
-    values: [limit],
+    values: [limit, except],
   });
   return rows;
 }
@@ -34,12 +44,13 @@ export async function takeUnsent(tx: SqlClient, lane: Lane, limit: number): Prom
 const TAKE_UNORDERED = `
   SELECT ${COLUMNS} FROM throughline.outbox
   WHERE sent_at IS NULL AND ordering_key IS NULL AND (not_before IS NULL OR not_before <= now())
+    AND topic <> ALL($2::text[])
   ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED`;
 
 /** O2. A key of which an earlier row has to wait waits as a whole. Locked rows are being deleted: they are finished. */
 const TAKE_ORDERED = `
   SELECT ${COLUMNS} FROM throughline.outbox o
-  WHERE sent_at IS NULL AND ordering_key IS NOT NULL AND (SELECT pg_try_advisory_xact_lock(${ORDERED_LOCK}))
+  WHERE sent_at IS NULL AND ordering_key IS NOT NULL AND topic <> ALL($2::text[]) AND (SELECT pg_try_advisory_xact_lock(${ORDERED_LOCK}))
     AND NOT EXISTS (
       SELECT FROM throughline.outbox e
       WHERE e.sent_at IS NULL AND e.not_before > now() AND e.topic = o.topic AND e.ordering_key = o.ordering_key AND e.id <= o.id)
@@ -70,13 +81,14 @@ export async function postpone(tx: SqlClient, ids: readonly string[], error: str
 
 export const RESEND_ROWS = 1_000;
 
-/** O3. Shape: how many rows are to be sent again; when `RESEND_ROWS`, there may be more. */
+/** O3. The wait doubles with each send, twice at most. Shape: how many rows are to be sent again; when `RESEND_ROWS`, there may be more. */
 export async function resendForgotten(client: SqlClient, afterMs: number): Promise<number> {
   const { rowCount } = await client.query({
     name: 'throughline-outbox-resend',
     text: `
       UPDATE throughline.outbox SET sent_at = NULL WHERE id = ANY(ARRAY(
         SELECT id FROM throughline.outbox WHERE sent_at < now() - $1 * interval '1 millisecond'
+          AND sent_at < now() - $1 * (1 << least(greatest(sends - 1, 0), 2)) * interval '1 millisecond'
         ORDER BY sent_at LIMIT ${RESEND_ROWS} FOR UPDATE SKIP LOCKED))`,
     values: [afterMs],
   });

@@ -8,6 +8,7 @@ import { errorMessage } from '../shared/trace/record-error.ts';
 import { OUTBOX_CHANNEL } from './outbox.ts';
 import { type Lane, RESEND_ROWS, resendForgotten, takeUnsent } from './outbox-rows.ts';
 import { type RelayBatch, sendBatch } from './relay-batch.ts';
+import { createTopicPauses, type TopicPauses } from './relay-pauses.ts';
 
 /**
  * Sends what the outbox holds. Any number of relays may run, in any processes.
@@ -17,6 +18,8 @@ import { type RelayBatch, sendBatch } from './relay-batch.ts';
  * O3. A row stays until its job is finished (the inbox removes it). What was sent and did not finish in time is sent again:
  *     a broker may forget everything.
  * O4. A row that cannot be sent does not keep its neighbours from being sent.
+ * O5. A row is locked for `publishTimeoutMs` and the marking of its batch, whatever Pub/Sub does: whoever finishes a job waits
+ *     for that lock. What there was no time for is handed back, and a topic that hangs is left alone for a while.
  */
 export interface RelayOptions {
   readonly database: Database;
@@ -26,13 +29,15 @@ export interface RelayOptions {
   /** How often is looked for rows, besides being notified, in ms. Default 1_000. */
   readonly pollMs?: number;
   /**
-   * After this a job that was sent, and is not known to be finished, is sent again, in ms. Longer than a job may take with
-   * all its retries; a job that still runs is not harmed. Default 900_000.
+   * After this a job that was sent, and is not known to be finished, is sent again, in ms; then after twice that, and from
+   * then on after four times that, lest a backlog grows by itself. Well below the time within which somebody expects the
+   * job's result (a quarter of a saga's shortest job step, or less), because the job and its result may both be forgotten. A
+   * job that still runs is not harmed. Default 120_000.
    */
   readonly resendAfterMs?: number;
   /**
-   * How long Pub/Sub may take to store a batch, in ms. Shorter than the databases' `lockTimeoutMs`: a worker that finishes a
-   * job before its batch is marked waits for that. Default 8_000.
+   * How long Pub/Sub may take to store a batch, all its requests together, in ms. Well below the databases' `lockTimeoutMs`: a
+   * worker that finishes a job before its batch is marked waits for that. Default 5_000.
    */
   readonly publishTimeoutMs?: number;
   /** Baggage members that may cross, as given to the outbox. Default: the order key and the saga's id. */
@@ -51,6 +56,8 @@ export interface Relay {
   stop(): Promise<void>;
 }
 
+export const DEFAULT_RESEND_AFTER_MS = 120_000;
+
 /** Errors: OptionsError. */
 export function createRelay(options: RelayOptions): Relay {
   checkNumbers('createRelay', options, {
@@ -59,9 +66,16 @@ export function createRelay(options: RelayOptions): Relay {
     resendAfterMs: { min: 100 },
     publishTimeoutMs: { min: 100 },
   });
-  const { database, pollMs = 1_000, resendAfterMs = 900_000, logger } = options;
+  const {
+    database,
+    pollMs = 1_000,
+    resendAfterMs = DEFAULT_RESEND_AFTER_MS,
+    publishTimeoutMs = 5_000,
+    logger,
+  } = options;
+  const pauses = createTopicPauses({ firstMs: publishTimeoutMs * 2, longestMs: publishTimeoutMs * 12 });
   const lanes = (['unordered', 'ordered'] as const).map((lane) =>
-    createLoop((isStopped) => drain(options, lane, isStopped), logger),
+    createLoop((isStopped) => drain({ ...options, publishTimeoutMs, pauses, lane }, isStopped), logger),
   );
   let started: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
@@ -99,21 +113,27 @@ export function createRelay(options: RelayOptions): Relay {
   };
 }
 
+interface DrainOptions extends RelayOptions {
+  readonly publishTimeoutMs: number;
+  readonly pauses: TopicPauses;
+  readonly lane: Lane;
+}
+
 /** Sends batches until there is nothing (more) to be sent now, or the relay is stopped. */
-async function drain(options: RelayOptions, lane: Lane, isStopped: () => boolean): Promise<void> {
-  const { database, sink, batchSize = 500, publishTimeoutMs = 8_000, baggageKeys, logger } = options;
+async function drain(options: DrainOptions, isStopped: () => boolean): Promise<void> {
+  const { database, batchSize = 500, publishTimeoutMs, pauses, lane, logger } = options;
   while (!isStopped()) {
     const batch = await database.transaction(async (tx) => {
-      const rows = await takeUnsent(tx, lane, batchSize);
+      const rows = await takeUnsent(tx, { lane, limit: batchSize, except: pauses.paused() });
       if (rows.length === 0) return undefined;
-      return sendBatch(tx, rows, { sink, timeoutMs: publishTimeoutMs, baggageKeys });
+      return sendBatch(tx, rows, { ...options, timeoutMs: publishTimeoutMs });
     });
     if (!batch) return;
     options.onBatch?.(batch);
     for (const { topic, error, rows } of batch.failures) {
       logger?.warn({ topic, rows, err: error }, `jobs could not be sent: ${errorMessage(error)}`);
     }
-    if (batch.taken < batchSize) return;
+    if (batch.taken < batchSize && batch.handedBack === 0) return;
   }
 }
 

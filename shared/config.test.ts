@@ -18,6 +18,7 @@ test('an empty environment gives the defaults', () => {
     otlpEndpoint: undefined,
     logLevel: 'info',
     ackDeadlineMs: 30_000,
+    resendAfterMs: 120_000,
     spanDelayMs: 1_000,
     searchPath: '',
     noColor: false,

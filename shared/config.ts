@@ -33,7 +33,7 @@ export interface Config {
   readonly threeDSecureTimeoutMs: number;
   /** `THROUGHLINE_LEASE_MS`: how soon another process takes over what a dead one had in hand, in ms. Default 15_000. */
   readonly leaseMs: number;
-  /** `THROUGHLINE_RESEND_AFTER_MS`: after this a job that nothing finished is sent again, in ms. Default 900_000. */
+  /** `THROUGHLINE_RESEND_AFTER_MS`: after this a job that nothing finished is sent again, in ms. Default 120_000. */
   readonly resendAfterMs: number;
   /** `THROUGHLINE_RELAY`: `embedded` runs an outbox relay in this process, `off` leaves it to others. Default `embedded`. */
   readonly relay: 'embedded' | 'off';
@@ -79,7 +79,7 @@ const environment = z.object({
   THROUGHLINE_TRUST_TRACEPARENT: z.enum(['true', 'false']).default('false'),
   THROUGHLINE_3DS_TIMEOUT_MS: z.coerce.number().int().min(100).default(900_000),
   THROUGHLINE_LEASE_MS: z.coerce.number().int().min(1_000).default(15_000),
-  THROUGHLINE_RESEND_AFTER_MS: z.coerce.number().int().min(1_000).default(900_000),
+  THROUGHLINE_RESEND_AFTER_MS: z.coerce.number().int().min(1_000).default(120_000),
   THROUGHLINE_RELAY: z.enum(['embedded', 'off']).default('embedded'),
   THROUGHLINE_ACK_DEADLINE_MS: z.coerce.number().int().min(10_000).max(600_000).default(30_000),
   OTEL_BSP_SCHEDULE_DELAY: z.coerce.number().int().min(1).default(1_000),

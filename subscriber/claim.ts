@@ -1,3 +1,5 @@
+import { ThroughlineError } from '../shared/errors.ts';
+
 /** A job that wants to be run. */
 export interface JobKey {
   readonly jobId: string;
@@ -28,3 +30,14 @@ export type Refusal =
   | { readonly kind: 'cancelled'; readonly reason: string }
   /** Another delivery of the job runs. */
   | { readonly kind: 'held'; readonly forMs: number };
+
+/** The end of jobs could not be recorded, because somebody else had their rows for too long: a relay that is sending, say. */
+export class FinishBlockedError extends ThroughlineError {
+  override readonly name = 'FinishBlockedError';
+  readonly code = 'FINISH_BLOCKED';
+  override readonly retryable = true;
+
+  constructor(options?: ErrorOptions) {
+    super('the end of the job could not be recorded: its rows are locked', options);
+  }
+}

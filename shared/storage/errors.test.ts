@@ -17,6 +17,7 @@ test.each([
   'Connection terminated unexpectedly',
   'timeout exceeded when trying to connect',
   'Client has encountered a connection error and is not queryable',
+  'Query read timeout',
 ])('what pg says without a code is known: %s', (message) => {
   expect(isConnectionLost(new Error(message))).toBe(true);
 });

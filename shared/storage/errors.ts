@@ -1,4 +1,5 @@
 import { ThroughlineError } from '../errors.ts';
+import { errorMessage } from '../trace/record-error.ts';
 
 /** PostgreSQL cannot be reached, or the connection went away; `outcomeUnknown` when a statement was under way. */
 export class DatabaseUnavailableError extends ThroughlineError {
@@ -12,6 +13,13 @@ export class DatabaseUnavailableError extends ThroughlineError {
     super(message, options);
     this.outcomeUnknown = options.outcomeUnknown;
   }
+}
+
+export function unavailable(cause: unknown, outcomeUnknown: boolean): DatabaseUnavailableError {
+  return new DatabaseUnavailableError(`PostgreSQL is not available: ${errorMessage(cause)}`, {
+    cause,
+    outcomeUnknown,
+  });
 }
 
 /** The transaction's work went on after one of its statements had failed (the `cause`): nothing was committed. */

@@ -4,6 +4,7 @@ export {
   DatabaseUnavailableError,
   openDatabase,
   type Transaction,
+  type TransactionOptions,
 } from './database.ts';
 export {
   type EmbeddedPostgres,

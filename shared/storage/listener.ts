@@ -21,6 +21,7 @@ export function createListener({ options, channel, onNotice, onLost }: ListenerO
   const attempted = Promise.withResolvers<void>();
 
   const listenOnce = async (): Promise<void> => {
+    // Its time-out of answers is for LISTEN itself: waiting for notifications is no statement.
     const own = new pg.Client({ ...poolConfig(options), statement_timeout: 0 });
     const ended = new Promise<void>((resolve) => own.once('end', () => resolve()));
     const end = () => void own.end().catch(() => {});

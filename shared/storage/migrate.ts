@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { ThroughlineError } from '../errors.ts';
 import { describeSchema } from './catalog.ts';
-import type { Database } from './database.ts';
+import type { Database, Transaction } from './database.ts';
 import type { SqlClient } from './sql-client.ts';
 
 /** One step forward. It is never changed once it was released: write another one. */
@@ -52,8 +52,7 @@ interface AppliedRow {
 export async function migrate(database: Database, set: MigrationSet): Promise<string[]> {
   const applied: string[] = [];
   for (const migration of set.migrations) {
-    const isNew = await database.transaction(async (tx) => {
-      await tx.query('SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0'); // it may take as long as it takes
+    const apply = async (tx: Transaction) => {
       await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
         `throughline migrations ${set.schema}`,
       ]);
@@ -68,7 +67,8 @@ export async function migrate(database: Database, set: MigrationSet): Promise<st
         JSON.stringify(catalog),
       ]);
       return true;
-    });
+    };
+    const isNew = await database.transaction(apply, { isPatient: true });
     if (isNew) applied.push(migration.name);
   }
   return applied;

@@ -10,6 +10,12 @@ export interface DatabaseOptions {
   readonly maxConnections?: number;
   /** A statement that takes longer is cancelled, in ms. 0: never. Default 30_000. */
   readonly statementTimeoutMs?: number;
+  /**
+   * A statement whose answer has not come after this counts as one on a lost connection, in ms: a network that swallows
+   * everything would be noticed after a quarter of an hour otherwise. Longer than `statementTimeoutMs`, or slow statements
+   * would cost their connections. 0: never. Default: 5_000 more than `statementTimeoutMs`, never when that is 0.
+   */
+  readonly queryTimeoutMs?: number;
   /** A statement that waits longer for a lock is cancelled, in ms. 0: never. Default 10_000. */
   readonly lockTimeoutMs?: number;
   /** A transaction that is open and idle for longer is ended by the server, in ms. Default 60_000. */
@@ -21,16 +27,23 @@ export interface DatabaseOptions {
   readonly logger?: Logger | undefined;
 }
 
+const ANSWER_MARGIN_MS = 5_000;
+const KEEP_ALIVE_AFTER_MS = 10_000;
+
 export function poolConfig(options: DatabaseOptions): PoolConfig {
+  const { statementTimeoutMs = 30_000 } = options;
+  const { queryTimeoutMs = statementTimeoutMs === 0 ? 0 : statementTimeoutMs + ANSWER_MARGIN_MS } = options;
   return {
     connectionString: options.connectionString,
     application_name: options.applicationName ?? 'throughline',
     max: options.maxConnections ?? 10,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
-    statement_timeout: options.statementTimeoutMs ?? 30_000,
+    statement_timeout: statementTimeoutMs,
+    query_timeout: queryTimeoutMs,
     lock_timeout: options.lockTimeoutMs ?? 10_000,
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 60_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS, // the system's own is two hours
     options: PLANNING,
   };
 }

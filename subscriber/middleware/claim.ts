@@ -7,6 +7,7 @@ import { JOB_NAME } from '../../shared/trace/semconv.ts';
 import type { Refusal } from '../claim.ts';
 import type { Delivery, Middleware } from '../delivery.ts';
 import type { Inbox } from '../inbox.ts';
+import { handBack } from './hand-back.ts';
 
 export interface ClaimOptions {
   readonly inbox: Inbox;
@@ -60,8 +61,4 @@ function refused(options: ClaimOptions, delivery: Delivery, refusal: Refusal): O
   count('throughline.inbox.duplicates', { [JOB_NAME]: registration?.job.name ?? '', state: refusal.kind });
   if (refusal.kind === 'done' || refusal.kind === 'dead') options.onRepeated(delivery, refusal);
   return refusal.kind === 'cancelled' ? { kind: 'cancelled', by: refusal.reason } : { kind: 'done' };
-}
-
-function handBack(reason: string, afterMs: number): Outcome {
-  return { kind: 'retry', reason, afterMs, handedBack: true };
 }

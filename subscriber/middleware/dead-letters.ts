@@ -24,6 +24,7 @@ import {
 import { toDeadLetter } from '../dead-letter.ts';
 import type { Delivery, Middleware } from '../delivery.ts';
 import type { Inbox } from '../inbox.ts';
+import { handBack, isNoFailure, UNRECORDED_RETRY_MS } from './hand-back.ts';
 import { tellBefore } from './tracing.ts';
 
 export interface DeadLettersOptions {
@@ -59,7 +60,9 @@ export function deadLetters(options: DeadLettersOptions): Middleware {
         { err: error, jobId: delivery.jobId },
         'dead-lettering failed; the job will be retried',
       );
-      return retryInstead(delivery, error);
+      return isNoFailure(error)
+        ? handBack(errorMessage(error), UNRECORDED_RETRY_MS, error)
+        : retryInstead(delivery, error);
     }
     report(options, delivery, outcome);
     return outcome;

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { createRelay, outboxRow } from '../../publisher/index.ts';
 import { takeUnsent } from '../../publisher/outbox-rows.ts';
@@ -60,6 +60,32 @@ function refusing(badIds: readonly string[], code: number): MessageSink {
   };
 }
 
+/** The same sink, and what was asked of it. */
+function counting(sink: MessageSink) {
+  const asked: { readonly topic: string }[] = [];
+  const publish: MessageSink['publish'] = (topic, messages) => {
+    asked.push({ topic });
+    return sink.publish(topic, messages);
+  };
+  return { sink: { ...sink, publish }, asked };
+}
+
+/** Stops the clock by which a relay sees how late it is. Shape: lets time pass, in ms. */
+function fakeClock(): (ms: number) => void {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  return (ms) => vi.advanceTimersByTime(ms);
+}
+
+/** Each of these fills a request of its own. */
+async function enqueueLarge(job: typeof note, jobIds: readonly string[]) {
+  await enqueue(job, jobIds);
+  await db.database.query(
+    `UPDATE throughline.outbox SET data = json_build_object('text', repeat('x', 5_000_000)) WHERE job_id = ANY($1)`,
+    [jobIds],
+  );
+}
+
 test('a commit wakes the relay', async () => {
   await lab.relay({ pollMs: NEVER_MS });
   await enqueue(note, ['a']);
@@ -117,7 +143,7 @@ test('O2: while a relay has ordered rows in hand nobody else gets any, and the o
   await lab.sink.requested(1);
   await enqueue(note, ['free']);
   await lab.sink.requested(2);
-  const others = await db.database.transaction((tx) => takeUnsent(tx, 'ordered', 10));
+  const others = await db.database.transaction((tx) => takeUnsent(tx, { lane: 'ordered', limit: 10 }));
   expect(others).toEqual([]);
   for (let answered = 1; answered <= 3; answered++) {
     await lab.sink.requested(answered);
@@ -183,6 +209,70 @@ test('O4: so does a row that somebody spoiled in the table', async () => {
     'MESSAGE_LIMIT',
     'ATTRIBUTE_RESERVED',
     undefined,
+  ]);
+});
+
+test('O4: one bad message among very many costs a few requests more, not one for each', async () => {
+  const { sink, asked } = counting(refusing(['n321'], status.INVALID_ARGUMENT));
+  await enqueue(note, numbered('n', 500));
+  await lab.relay({ sink, pollMs: NEVER_MS });
+  const [batch] = await lab.batches(1);
+  expect(batch).toMatchObject({ taken: 500, sent: 499, failures: [{ rows: 1 }], handedBack: 0 });
+  expect(asked.length).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(500)) + 1);
+  expect(await unsent()).toEqual(['n321']);
+});
+
+test('O5: a batch is over in time, however many of its messages are refused one by one', async () => {
+  const pass = fakeClock();
+  const ids = numbered('n', 64);
+  const far = refusing(ids, status.INVALID_ARGUMENT);
+  const { sink, asked } = counting({
+    ...far,
+    publish(topic, messages) {
+      pass(1_000);
+      return far.publish(topic, messages);
+    },
+  });
+  await enqueue(note, ids);
+  await lab.relay({ sink, pollMs: NEVER_MS, publishTimeoutMs: 10_000 });
+  await lab.batches(1);
+  expect(asked).toHaveLength(6); // those of five seconds
+  const rows = await lab.rows();
+  expect(rows.every(({ last_error }) => last_error === 'INVALID_ARGUMENT: refused')).toBe(true);
+});
+
+test('O5: what there is no time for is handed back as it was, and is sent in the next batch', async () => {
+  const pass = fakeClock();
+  lab.sink.hold();
+  await enqueueLarge(note, ['n0', 'n1', 'n2']);
+  await lab.relay({ pollMs: NEVER_MS, publishTimeoutMs: 10_000 });
+  for (let requests = 1; requests <= 3; requests++) {
+    await lab.sink.requested(requests);
+    pass(5_001);
+    lab.sink.answer();
+  }
+  expect(await lab.sent(3)).toMatchObject([
+    { taken: 3, sent: 1, failures: [], handedBack: 2 },
+    { taken: 2, sent: 1, failures: [], handedBack: 1 },
+    { taken: 1, sent: 1, failures: [], handedBack: 0 },
+  ]);
+  expect(await lab.rows()).toMatchObject(Array.from({ length: 3 }, () => ({ sends: 1, last_error: null })));
+});
+
+test('O5: a topic that hangs is asked once, and then does not keep the jobs of others waiting', async () => {
+  const { sink, asked } = counting({
+    ...lab.sink,
+    publish: (topic, messages) =>
+      topic === 'notes' ? new Promise<never>(() => {}) : lab.sink.publish(topic, messages),
+  });
+  await enqueueLarge(note, numbered('n', 6));
+  await enqueue(mail, ['m0', 'm1']);
+  await lab.relay({ sink, batchSize: 3, publishTimeoutMs: 1_000 });
+  const batches = await lab.sent(2);
+  expect(asked.map(({ topic }) => topic)).toEqual(['notes', 'mails']);
+  expect(batches[0]).toMatchObject({ sent: 0, failures: [{ topic: 'notes', rows: 1 }], handedBack: 2 });
+  expect((await lab.rows()).filter(({ last_error }) => last_error).map(({ job_id }) => job_id)).toEqual([
+    'n0',
   ]);
 });
 

@@ -8,6 +8,8 @@ import {
 } from '../../shared/storage/database.ts';
 import { startTestTelemetry, type TestTelemetry } from '../fakes/telemetry.ts';
 import { createGate } from '../support/gate.ts';
+import { startPgGate } from '../support/pg-gate.ts';
+import { createSignals } from '../support/signals.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let db: TestDatabase;
@@ -176,6 +178,89 @@ describe('a connection that the server ends', () => {
     expect(calledBack).toBe(false);
     expect(await kept()).toEqual([]);
   });
+});
+
+describe('a network that swallows answers', () => {
+  /** A process whose way to PostgreSQL can be cut without a word: nothing is closed and nothing is refused. */
+  async function openBehindGate(options: Partial<DatabaseOptions> = {}) {
+    const gate = await startPgGate(db.url);
+    onTestFinished(() => gate.close());
+    const behind = open({ connectionString: gate.url, maxConnections: 1, queryTimeoutMs: 1_000, ...options });
+    const swallow = (part: string) =>
+      gate.reach({ matches: ({ text }) => text.includes(part), when: 'after' });
+    return { behind, swallow };
+  }
+  const timedOut = { code: 'DATABASE_UNAVAILABLE', outcomeUnknown: true };
+
+  test('fails a statement after the time-out, counts a lost connection, and the next one has another', async () => {
+    const { behind, swallow } = await openBehindGate();
+    const swallowed = swallow('INSERT INTO kept');
+    const failing = behind.query('INSERT INTO kept VALUES (1)');
+    await swallowed;
+    await expect(failing).rejects.toMatchObject(timedOut);
+    expect(await telemetry.sum('throughline.database.errors')).toBe(1);
+    expect((await behind.query('SELECT number FROM kept')).rows).toEqual([{ number: 1 }]);
+  });
+
+  test('fails a typed query in the same way, and does not leave its connection to the next', async () => {
+    const { behind, swallow } = await openBehindGate();
+    const typed = behind.kysely<{ kept: { number: number } }>();
+    const swallowed = swallow('insert into "kept"');
+    const failing = typed.insertInto('kept').values({ number: 1 }).execute();
+    await swallowed;
+    await expect(failing).rejects.toMatchObject(timedOut);
+    expect(await typed.selectFrom('kept').select('number').execute()).toEqual([{ number: 1 }]);
+  });
+
+  test('fails a transaction after one time-out, and lets go of what it had locked', async () => {
+    const { behind, swallow } = await openBehindGate({ queryTimeoutMs: 1_500 });
+    const swallowed = swallow('INSERT INTO kept');
+    const startedMs = performance.now();
+    const failing = behind.transaction(async (tx) => {
+      await tx.query('LOCK TABLE kept');
+      await tx.query('INSERT INTO kept VALUES (1)');
+    });
+    await swallowed;
+    await expect(failing).rejects.toMatchObject(timedOut);
+    expect(performance.now() - startedMs).toBeLessThan(2_900); // no second one for the rollback
+    expect(await kept()).toEqual([]);
+  });
+
+  test('is not what a patient transaction takes a long wait for', async () => {
+    const impatient = open({ queryTimeoutMs: 1_000, statementTimeoutMs: 50, lockTimeoutMs: 50 });
+    const slow = (tx: Pick<Database, 'query'>) => tx.query('SELECT pg_sleep(1.2)');
+    await impatient.transaction(slow, { isPatient: true });
+    await expect(impatient.transaction(slow)).rejects.toMatchObject({ code: '57014' });
+  });
+
+  test('is not what a listener takes silence for', async () => {
+    const impatient = open({ queryTimeoutMs: 1_000 });
+    const heard = createSignals();
+    await impatient.listen('news', heard.signal);
+    await db.database.query('SELECT pg_sleep(1.2)');
+    db.database.notify('news');
+    await heard.reached(2);
+    expect(heard.count).toBe(2); // it did not have to listen anew
+    expect(await telemetry.sum('throughline.database.errors')).toBe(0);
+  });
+});
+
+test('what work throws of its own, a partner that is away for example, says nothing of PostgreSQL', async () => {
+  const single = open({ maxConnections: 1 });
+  const pidOf = async (client: Pick<Database, 'query'>) =>
+    (await client.query('SELECT pg_backend_pid() AS pid')).rows;
+  const pids: unknown[] = [];
+  const away = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:6379'), { code: 'ECONNREFUSED' });
+  const failing = single.transaction(async (tx) => {
+    await tx.query('INSERT INTO kept VALUES (1)');
+    pids.push(await pidOf(tx));
+    throw away;
+  });
+  await expect(failing).rejects.toBe(away);
+  pids.push(await pidOf(single));
+  expect(pids[1]).toEqual(pids[0]);
+  expect(await kept()).toEqual([]);
+  expect(await telemetry.sum('throughline.database.errors')).toBe(0);
 });
 
 test('notifications reach every listener, and many at once are few', async () => {

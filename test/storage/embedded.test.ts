@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, watch, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
@@ -19,6 +19,15 @@ async function start(options?: EmbeddedPostgresOptions): Promise<EmbeddedPostgre
   const postgres = await startEmbeddedPostgres(options);
   onTestFinished(() => postgres.close());
   return postgres;
+}
+
+/** Takes a port, or a free one. */
+async function takePort(port = 0): Promise<{ readonly port: number; letGo(): Promise<void> }> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const letGo = () => new Promise<void>((resolve) => server.close(() => resolve()));
+  onTestFinished(letGo);
+  return { port: (server.address() as AddressInfo).port, letGo };
 }
 
 async function newFolder(): Promise<string> {
@@ -72,16 +81,23 @@ test('a folder of your own is made, used again and never removed', async () => {
 });
 
 test('a server that cannot start fails at once, with what it said, and leaves nothing behind', async () => {
-  const taken = createServer();
-  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => new Promise<void>((resolve) => taken.close(() => resolve())));
-  const address = taken.address();
-  const port = typeof address === 'object' && address ? address.port : 0;
+  const { port } = await takePort();
   const dataDir = join(await newFolder(), 'data');
   const failing = startEmbeddedPostgres({ port, dataDir });
   await expect(failing).rejects.toThrow(EmbeddedPostgresError);
   await expect(failing).rejects.toThrow(/Address already in use/);
   expect(existsSync(join(dataDir, 'postmaster.pid'))).toBe(false);
+}, 15_000);
+
+test('a server that could not start again can be started later, and closed in between', async () => {
+  const postgres = await start();
+  await postgres.stop();
+  const taken = await takePort(Number(new URL(postgres.url).port));
+  await expect(postgres.start()).rejects.toThrow(EmbeddedPostgresError);
+  await postgres.stop();
+  await taken.letGo();
+  await postgres.start();
+  expect(await ask(postgres.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
 }, 15_000);
 
 test.runIf(userInfo().uid === 0)(
