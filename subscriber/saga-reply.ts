@@ -7,6 +7,7 @@ import {
   type SagaResult,
   sagaResultJob,
 } from '../shared/job/saga-result.ts';
+import { storableText } from '../shared/storable.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import type { JobDelivery } from './delivery.ts';
 import type { HandleOptions } from './worker.ts';
@@ -56,7 +57,10 @@ export function replyToSaga<Schema extends z.ZodType>(
         if (!tx) throw new TypeError('replyToSaga needs a worker with an inbox');
         const [type = 'DEAD_LETTER'] =
           /^[A-Z][A-Z0-9_]*(?=:)/.exec(reason.replace(/^gave up after \d+ attempts: /, '')) ?? [];
-        await reply(tx, delivery, { outcome: 'failed', error: { type, message: reason.slice(0, 2_000) } });
+        await reply(tx, delivery, {
+          outcome: 'failed',
+          error: { type, message: storableText(reason, 2_000) },
+        });
       },
     },
   ];

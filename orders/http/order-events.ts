@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { context, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { Response } from 'express';
 import type { OrderView } from './schemas.ts';
 
@@ -44,19 +45,20 @@ export function createOrderEvents(): OrderEvents {
       }
       reading = false;
     };
+    /** A stream is open for hours: what it reads belongs neither to its request nor to whoever made the change. */
+    const lookAlone = () => void context.with(ROOT_CONTEXT, look);
     const timers = [
-      setInterval(() => void look(), POLL_MS),
+      setInterval(lookAlone, POLL_MS),
       setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS),
     ];
-    const onChange = () => void look();
     const end = () => {
       if (!open.delete(end)) return;
       for (const timer of timers) clearInterval(timer);
-      changes.off(first.sagaId, onChange);
+      changes.off(first.sagaId, lookAlone);
       response.end();
     };
     open.add(end);
-    changes.on(first.sagaId, onChange);
+    changes.on(first.sagaId, lookAlone);
     response.once('close', end);
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     send(first);

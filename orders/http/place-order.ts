@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { linkToSaga, type SagaEngine } from '../../publisher/saga/index.ts';
+import { uuidV7 } from '../../publisher/saga/uuid-v7.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import type { Order } from '../order.ts';
 import type { OrderSaga } from '../saga.ts';
@@ -25,7 +26,7 @@ export interface Placement {
 /** Makes an order key for a request that brought none. */
 export function identify(order: Order, idempotencyKey: string | undefined) {
   const orderKey = order.orderKey ?? `O-${randomUUID()}`;
-  return { order: { ...order, orderKey }, sagaId: randomUUID(), idempotencyKey, requestHash: hashOf(order) };
+  return { order: { ...order, orderKey }, sagaId: uuidV7(), idempotencyKey, requestHash: hashOf(order) };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { context } from '@opentelemetry/api';
 import { backoffMs, MAX_BACKOFF_MS, type RetryPolicy } from '../../shared/job/retry.ts';
+import { isStorable, storableText } from '../../shared/storable.ts';
 import { withTimeLimit } from '../../shared/time-limit.ts';
 import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
 import type { ActiveSaga } from './active-saga.ts';
@@ -7,6 +8,8 @@ import type { CompensationContext, StepContext } from './define.ts';
 import { EngineStoppingError, ProcessLostError, ResultNotJsonError, StepTimeoutError } from './errors.ts';
 import type { StoredError } from './event.ts';
 import { type AttemptFacts, type LiveAttempt, startAttempt } from './saga-spans.ts';
+import { isSuspension } from './suspend.ts';
+import { refuseUnstorable, UnstorableDataError } from './unstorable-data.ts';
 
 /** How one attempt of a function went. */
 export type AttemptEnd<T> =
@@ -28,6 +31,7 @@ export async function runAttempt<T>(
     const value = await context.with(live.context, () =>
       withTimeLimit({ timeoutMs, controller, onTimeout }, async (signal) => work(signal, live)),
     );
+    if (isSuspension(value)) asJson(value.data, 'data');
     return { ok: true, live, value };
   } catch (error) {
     // However the work words it: what we cut short is no failure of the step's.
@@ -90,13 +94,8 @@ const MAX_MESSAGE_CHARS = 500;
 export function storedError(error: unknown): StoredError {
   return {
     type: storableText(errorType(error)),
-    message: storableText(errorMessage(error).slice(0, MAX_MESSAGE_CHARS)),
+    message: storableText(errorMessage(error), MAX_MESSAGE_CHARS),
   };
-}
-
-/** PostgreSQL's text holds neither NUL nor half of a surrogate pair, which a cut may leave. */
-export function storableText(text: string): string {
-  return text.replaceAll('\0', '').toWellFormed();
 }
 
 /** When the attempt after this one is due, in ms since the epoch; undefined: none can help, or none is left. */
@@ -105,12 +104,20 @@ export function retryAtMs(
   attempts: number,
   policy: { readonly retry: RetryPolicy; readonly isFinal: ((error: unknown) => boolean) | undefined },
 ): number | undefined {
-  const isFinal = error instanceof ProcessLostError || error instanceof ResultNotJsonError;
-  if (isFinal || attempts >= policy.retry.maxAttempts || (policy.isFinal ?? saysFinal)(error))
+  if (isFinal(error) || attempts >= policy.retry.maxAttempts || (policy.isFinal ?? saysFinal)(error))
     return undefined;
   const { retryAfterMs } = (error ?? {}) as { retryAfterMs?: unknown };
   const wished = typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? retryAfterMs : undefined;
   return Date.now() + Math.min(wished ?? backoffMs(attempts, policy.retry), MAX_BACKOFF_MS);
+}
+
+/** The process dies here, or the step happened and its result is lost: another attempt changes nothing. */
+function isFinal(error: unknown): boolean {
+  return (
+    error instanceof ProcessLostError ||
+    error instanceof ResultNotJsonError ||
+    error instanceof UnstorableDataError
+  );
 }
 
 function saysFinal(error: unknown): boolean {
@@ -126,17 +133,20 @@ export function mayHaveHappened(error: unknown): boolean {
  * As it will be read from the journal, so that a step sees the same whether or not its process was restarted.
  *
  * Shape: big integers become strings, what JSON has no word for becomes undefined or null.
- * Errors: ResultNotJsonError, for instance of a circle.
+ * Errors: ResultNotJsonError, for instance of a circle; UnstorableDataError, which names where, from `root` on.
  */
-export function asJson(value: unknown): unknown {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+export function asJson(value: unknown, root = 'result'): unknown {
+  if (value === null || typeof value === 'boolean') return value;
+  if (typeof value === 'string' && isStorable(value)) return value;
   let text: string | undefined;
   try {
     text = jsonText(value);
   } catch (cause) {
     throw new ResultNotJsonError(cause);
   }
-  return text === undefined ? undefined : JSON.parse(text);
+  if (text === undefined) return undefined;
+  refuseUnstorable(text, root);
+  return JSON.parse(text);
 }
 
 /** A replacer makes it several times as slow, and few results have need of it. */

@@ -1,12 +1,14 @@
 import type { z } from 'zod';
 import { sagaResultJob } from '../../shared/job/saga-result.ts';
+import { storableText } from '../../shared/storable.ts';
 import type { ActiveSaga, PendingSignal } from './active-saga.ts';
-import { storedError } from './attempt.ts';
+import { asJson, storedError } from './attempt.ts';
 import type { Extras } from './checkpoint.ts';
 import { JobResultError, JobTimeoutError, SignalTimeoutError } from './errors.ts';
 import type { OperatorAction, SagaEvent, StoredError } from './event.ts';
 import { accepts, type Command, jobSignal } from './machine.ts';
 import { tellAttempt } from './saga-spans.ts';
+import { refuseUnstorable } from './unstorable-data.ts';
 
 /** What came for a saga that waits, rests or has ended, and is to be written. */
 export interface Arrived {
@@ -44,27 +46,40 @@ function take(saga: ActiveSaga, names: readonly string[], event: SagaEvent): Arr
 }
 
 function awaitedEvent(saga: ActiveSaga, command: Await, signal: PendingSignal): SagaEvent {
+  if (command.undo) return undoResult(saga, command, signal);
   const step = saga.state.steps[command.index];
-  const facts = { step: step?.name ?? '', attempt: step?.attempt ?? 1 };
-  if (step?.status === 'suspended' && !command.undo) {
-    const { payload, carrier } = signal;
-    return { kind: 'signalled', ...facts, payload, carrier, atMs: Date.now() };
+  return step?.status === 'suspended' ? signalled(saga, command, signal) : jobResult(saga, command, signal);
+}
+
+/** A payload that the journal cannot hold was refused when it came, unless older code took it: the step fails of it. */
+function signalled(saga: ActiveSaga, command: Await, { payload, carrier }: PendingSignal): SagaEvent {
+  const step = saga.state.steps[command.index];
+  try {
+    refuseUnstorable(JSON.stringify(payload), `payload of signal "${command.waiting.name}"`);
+  } catch (error) {
+    return gaveUp(saga, command, storedError(error));
   }
-  return command.undo ? undoResult(saga, command, signal) : jobResult(saga, command, signal);
+  const facts = { step: step?.name ?? '', attempt: step?.attempt ?? 1 };
+  return { kind: 'signalled', ...facts, payload, carrier, atMs: Date.now() };
 }
 
 function jobResult(saga: ActiveSaga, command: Await, { payload }: PendingSignal): SagaEvent {
-  const step = saga.state.steps[command.index];
-  const facts = { kind: 'step', step: step?.name ?? '', attempt: step?.attempt ?? 1 } as const;
   const read = readResult(saga, command.index, payload);
+  if ('error' in read) return gaveUp(saga, command, read.error);
+  const state = saga.state.steps[command.index];
+  const [step, attempt] = [state?.name ?? '', state?.attempt ?? 1];
   const waitMs = Date.now() - command.waiting.sinceMs;
-  const { step: name, attempt } = facts;
-  if ('error' in read) {
-    const span = tellAttempt(saga, facts, command.waiting.span, { waitMs, error: read.error });
-    return { kind: 'failed', step: name, attempt, error: read.error, mayHaveHappened: true, ...span };
-  }
-  const span = tellAttempt(saga, facts, command.waiting.span, { waitMs });
-  return { kind: 'completed', step: name, attempt, result: read.result, ...span };
+  const span = tellAttempt(saga, { kind: 'step', step, attempt }, command.waiting.span, { waitMs });
+  return { kind: 'completed', step, attempt, result: read.result, ...span };
+}
+
+/** What was awaited did not come, or says or is a failure: for all that is known, the step happened. */
+function gaveUp(saga: ActiveSaga, { index, waiting }: Await, error: StoredError): SagaEvent {
+  const state = saga.state.steps[index];
+  const [step, attempt] = [state?.name ?? '', state?.attempt ?? 1];
+  const waitMs = Date.now() - waiting.sinceMs;
+  const span = tellAttempt(saga, { kind: 'step', step, attempt }, waiting.span, { waitMs, error });
+  return { kind: 'failed', step, attempt, error, mayHaveHappened: true, ...span };
 }
 
 function undoResult(saga: ActiveSaga, command: Await, { payload }: PendingSignal): SagaEvent {
@@ -72,7 +87,7 @@ function undoResult(saga: ActiveSaga, command: Await, { payload }: PendingSignal
   if (parsed.success && parsed.data.outcome === 'done') return undone(saga, command);
   const error =
     parsed.success && parsed.data.outcome === 'failed'
-      ? parsed.data.error
+      ? storable(parsed.data.error)
       : storedError(new JobResultError('the result is not one of a job'));
   return undone(saga, command, error);
 }
@@ -91,17 +106,31 @@ function undone(saga: ActiveSaga, { index, waiting }: Await, error?: StoredError
 
 const resultSchema = sagaResultJob('results').payload;
 
-function readResult(
-  saga: ActiveSaga,
-  index: number,
-  payload: unknown,
-): { readonly result: unknown } | { readonly error: StoredError } {
+type ReadResult =
+  | { readonly result: unknown }
+  /** `isDone`: the worker did finish, whatever it said. */
+  | { readonly error: StoredError; readonly isDone: boolean };
+
+function readResult(saga: ActiveSaga, index: number, payload: unknown): ReadResult {
   const parsed = resultSchema.safeParse(payload);
-  if (!parsed.success) return { error: storedError(new JobResultError('the result is not one of a job')) };
-  if (parsed.data.outcome === 'failed') return { error: parsed.data.error };
+  if (!parsed.success) return unread(new JobResultError('the result is not one of a job'), false);
+  if (parsed.data.outcome === 'failed') return { error: storable(parsed.data.error), isDone: false };
   const checked = saga.definition.steps[index]?.result?.safeParse(parsed.data.result);
-  if (!checked || checked.success) return { result: checked ? checked.data : parsed.data.result };
-  return { error: storedError(new JobResultError(issuesOf(checked.error))) };
+  if (checked?.success === false) return unread(new JobResultError(issuesOf(checked.error)), true);
+  try {
+    return { result: asJson(checked ? checked.data : parsed.data.result) };
+  } catch (error) {
+    return unread(error, true);
+  }
+}
+
+function unread(error: unknown, isDone: boolean): ReadResult {
+  return { error: storedError(error), isDone };
+}
+
+/** A worker's error in its own words. */
+function storable({ type, message }: StoredError): StoredError {
+  return { type: storableText(type), message: storableText(message) };
 }
 
 function issuesOf(error: z.ZodError): string {
@@ -109,19 +138,14 @@ function issuesOf(error: z.ZodError): string {
 }
 
 function timedOut(saga: ActiveSaga, command: Await): Arrived {
-  const state = saga.state.steps[command.index];
-  const step = state?.name ?? '';
+  const step = saga.state.steps[command.index]?.name ?? '';
   const isJob = command.waiting.name.startsWith(jobSignal(''));
   const jobId = command.waiting.name.slice(jobSignal('').length);
   const error = storedError(
     isJob ? new JobTimeoutError(step, jobId) : new SignalTimeoutError(step, command.waiting.name),
   );
-  const extras = isJob ? { cancelled: [jobId] } : {};
-  if (command.undo) return { events: [undone(saga, command, error)], extras };
-  const attempt = state?.attempt ?? 1;
-  const waitMs = Date.now() - command.waiting.sinceMs;
-  const span = tellAttempt(saga, { kind: 'step', step, attempt }, command.waiting.span, { waitMs, error });
-  return { events: [{ kind: 'failed', step, attempt, error, mayHaveHappened: true, ...span }], extras };
+  const event = command.undo ? undone(saga, command, error) : gaveUp(saga, command, error);
+  return { events: [event], extras: isJob ? { cancelled: [jobId] } : {} };
 }
 
 /** M5: a worker did finish the job of a step that was given up. */
@@ -131,8 +155,9 @@ function lateResult(saga: ActiveSaga): Arrived | undefined {
     if (index < 0) continue;
     const step = saga.definition.steps[index]?.name ?? '';
     const read = readResult(saga, index, payload);
-    if ('error' in read) continue;
-    const event: SagaEvent = { kind: 'completed-late', step, result: read.result, atMs: Date.now() };
+    if ('error' in read && !read.isDone) continue;
+    const result = 'error' in read ? undefined : read.result;
+    const event: SagaEvent = { kind: 'completed-late', step, result, atMs: Date.now() };
     if (accepts(saga.shape, saga.state, event)) return take(saga, [name], event);
   }
   return undefined;
@@ -147,7 +172,8 @@ function operatorAction(saga: ActiveSaga): Arrived | undefined {
   for (const [name, { payload, carrier }] of saga.pending) {
     if (!name.startsWith(OPERATOR_SIGNAL)) continue;
     const { action, actor, reason } = payload as { action: OperatorAction; actor: string; reason: string };
-    return take(saga, [name], { kind: 'operator', action, actor, reason, carrier, atMs: Date.now() });
+    const words = { actor: storableText(actor), reason: storableText(reason) };
+    return take(saga, [name], { kind: 'operator', action, ...words, carrier, atMs: Date.now() });
   }
   return undefined;
 }

@@ -16,6 +16,8 @@ export interface AttemptSpan {
   readonly endMs: number;
   /** Time in which it waited for a signal or for a worker, in ms. */
   readonly waitMs?: number;
+  /** Of a step that went on after a signal: the `resume` span that ended with it. Older events are without. */
+  readonly resume?: { readonly span: Carrier; readonly startMs: number };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { context, SpanKind } from '@opentelemetry/api';
 import { ThroughlineError } from '../../shared/errors.ts';
+import { storableText } from '../../shared/storable.ts';
 import type { Database, Transaction } from '../../shared/storage/database.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
 import { captureCarrier, spanContextOf } from '../../shared/trace/carrier.ts';
@@ -94,8 +95,9 @@ interface StuckRow {
  * Errors: SagaInputError when actor or reason are missing, UnknownSagaError, SagaNotStuckError, SagaActionPendingError,
  * DatabaseUnavailableError.
  */
-export async function operateSaga(database: Database, options: OperateOptions): Promise<OperatorReceipt> {
-  const { sagaId, action } = options;
+export async function operateSaga(database: Database, given: OperateOptions): Promise<OperatorReceipt> {
+  const { sagaId, action, reason } = given;
+  const options = { ...given, actor: storableText(given.actor), reason: reason && storableText(reason) };
   check(options);
   const row = await readRow(database, sagaId);
   const orderKey = row.order_key ?? undefined;

@@ -71,8 +71,14 @@ export function startAttempt(saga: ActiveSaga, facts: AttemptFacts): LiveAttempt
       saga.context,
     ),
   );
-  return { startMs: Date.now(), span, context: withDerivedIds(trace.setSpan(saga.context, span), seed) };
+  const context = withDerivedIds(trace.setSpan(saga.context, span), seed);
+  const live = { startMs: Date.now(), span, context };
+  if (facts.kind === 'resume') resumes.set(saga, live);
+  return live;
 }
+
+/** The resume that ends, or ended, with the step that is told next: the step's event is what the journal has of both. */
+const resumes = new WeakMap<ActiveSaga, LiveAttempt>();
 
 /** Ends an attempt's span and says what the journal needs to know of it. */
 export function endAttempt({ span, startMs }: LiveAttempt, error?: unknown): AttemptSpan {
@@ -102,14 +108,40 @@ export function tellAttempt(
   { waitMs, error }: { readonly waitMs: number; readonly error?: StoredError },
 ): AttemptSpan {
   const endMs = Date.now();
+  emitAttempt(saga, facts, reserved, { endMs, waitMs, error });
+  const resume = resumes.get(saga);
+  resumes.delete(saga);
+  return {
+    span: onlyTraceparent(reserved.self),
+    startMs: reserved.startMs,
+    endMs,
+    waitMs,
+    ...(resume && { resume: { span: traceparentOf(resume.span), startMs: resume.startMs } }),
+  };
+}
+
+interface AttemptEnded {
+  readonly endMs: number;
+  readonly waitMs?: number | undefined;
+  readonly error?: StoredError | undefined;
+  readonly sampled?: boolean;
+}
+
+function emitAttempt(
+  saga: ActiveSaga,
+  facts: AttemptFacts,
+  reserved: ReservedSpan,
+  { endMs, waitMs, error, sampled }: AttemptEnded,
+): void {
+  const waited = waitMs === undefined ? {} : { [SAGA_WAIT_MS]: waitMs };
   emitReservedSpan(reserved, {
     endMs,
-    attributes: { ...attemptAttributes(saga, facts), [SAGA_WAIT_MS]: waitMs, ...errorAttributes(error) },
+    ...(sampled && { sampled }),
+    attributes: { ...attemptAttributes(saga, facts), ...waited, ...errorAttributes(error) },
     links: attemptLinks(saga, facts),
     ...errorStatus(error),
-    events: waitMs > 0 ? [{ name: 'waited', timeMs: endMs, attributes: { [SAGA_WAIT_MS]: waitMs } }] : [],
+    events: waitMs ? [{ name: 'waited', timeMs: endMs, attributes: waited }] : [],
   });
-  return { span: onlyTraceparent(reserved.self), startMs: reserved.startMs, endMs, waitMs };
 }
 
 function attemptAttributes(saga: ActiveSaga, { kind, step, attempt }: AttemptFacts): Attributes {
@@ -122,31 +154,57 @@ function attemptAttributes(saga: ActiveSaga, { kind, step, attempt }: AttemptFac
   return attributes;
 }
 
-function attemptLinks(saga: ActiveSaga, { kind, step, attempt }: AttemptFacts): Link[] {
-  const state = stateOf(saga, step);
-  if (kind === 'compensate') {
-    const { failure } = saga.state;
-    return links(
-      linkTo(spanContextOf(state?.span), 'undoes'),
-      linkTo(spanContextOf(failure && stateOf(saga, failure.step)?.span), 'failed-step'),
-      linkTo(spanContextOf(previousUndo(saga, step, attempt)), 'previous-attempt'),
-      linkTo(spanContextOf(operatorBefore(saga, step, attempt)), 'caused-by'),
-    );
+function attemptLinks(saga: ActiveSaga, facts: AttemptFacts): Link[] {
+  const { kind, step, attempt } = facts;
+  const previous = linkTo(spanContextOf(previousAttempt(saga, facts)), 'previous-attempt');
+  switch (kind) {
+    case 'compensate': {
+      const { failure } = saga.state;
+      return links(
+        linkTo(spanContextOf(stateOf(saga, step)?.span), 'undoes'),
+        linkTo(spanContextOf(failure && stateOf(saga, failure.step)?.span), 'failed-step'),
+        previous,
+        linkTo(spanContextOf(operatorBefore(saga, step, attempt)), 'caused-by'),
+      );
+    }
+    case 'resume':
+      return links(linkTo(spanContextOf(signalOf(saga, step)?.carrier), 'caused-by'), previous);
+    case 'step':
+      return links(previous);
   }
-  if (kind === 'resume') return links(linkTo(spanContextOf(state?.waiting?.signal?.carrier), 'caused-by'));
-  return attempt > 1 ? links(linkTo(spanContextOf(state?.span), 'previous-attempt')) : [];
 }
 
 function stateOf(saga: ActiveSaga, step: string) {
   return saga.state.steps.find(({ name }) => name === step);
 }
 
-function previousUndo(saga: ActiveSaga, step: string, attempt: number): Carrier | undefined {
+/** The one that failed before: of a step before it was suspended, of its resume since. */
+function previousAttempt(saga: ActiveSaga, { kind, step, attempt }: AttemptFacts): Carrier | undefined {
   if (attempt === 1) return undefined;
   const failed = saga.history.findLast(
-    (event) => event.kind === 'undo-failed' && event.step === step && event.attempt < attempt,
+    (event) =>
+      (event.kind === 'failed' || event.kind === 'undo-failed') &&
+      event.step === step &&
+      event.attempt < attempt &&
+      kindOf(saga, event) === kind,
   );
-  return failed?.kind === 'undo-failed' ? failed.span : undefined;
+  return failed && 'endMs' in failed ? failed.span : undefined;
+}
+
+/** What the span of an event is of. A suspended step fails once, for good; what is tried again is its resume. */
+function kindOf(saga: ActiveSaga, event: EndEvent): AttemptKind {
+  if (event.kind === 'undone' || event.kind === 'undo-failed') return 'compensate';
+  const signal = signalOf(saga, event.step);
+  const isRetried = event.kind === 'failed' && event.retryAtMs !== undefined;
+  return isRetried && signal && event.attempt >= signal.attempt ? 'resume' : 'step';
+}
+
+type EndEvent = Extract<SagaEvent, AttemptSpan>;
+
+function signalOf({ history }: ActiveSaga, step: string) {
+  return history.find((event) => event.kind === 'signalled' && event.step === step) as
+    | Extract<SagaEvent, { kind: 'signalled' }>
+    | undefined;
 }
 
 /** Who told a stuck saga to go on with this attempt, which may have been dispatched, or have ended, since. */
@@ -233,30 +291,33 @@ function sagaEvents(event: SagaEvent): { name: string; timeMs: number; attribute
 function retell(saga: ActiveSaga, sampled: boolean): void {
   for (const event of saga.history) {
     if (!('endMs' in event)) continue;
-    const isUndo = event.kind === 'undone' || event.kind === 'undo-failed';
-    const facts = { kind: isUndo ? 'compensate' : 'step', step: event.step, attempt: event.attempt } as const;
+    const facts = { kind: kindOf(saga, event), step: event.step, attempt: event.attempt };
     const error = 'error' in event ? event.error : undefined;
-    emitReservedSpan(
-      {
-        name: nameOf(saga, facts),
-        kind: SpanKind.INTERNAL,
-        startMs: event.startMs,
-        self: { ...saga.span.self, ...event.span },
-        parent: saga.span.self,
-      },
-      {
-        endMs: event.endMs,
-        ...(sampled && { sampled }),
-        attributes: {
-          ...attemptAttributes(saga, facts),
-          ...(event.waitMs !== undefined && { [SAGA_WAIT_MS]: event.waitMs }),
-          ...errorAttributes(error),
-        },
-        links: isUndo || event.attempt === 1 ? attemptLinks(saga, facts) : [],
-        ...errorStatus(error),
-      },
-    );
+    const { endMs, waitMs } = event;
+    retellAttempt(saga, facts, event, { endMs, waitMs, error, sampled });
+    const resume = facts.kind === 'step' ? resumeOf(saga, event) : undefined;
+    if (resume) retellAttempt(saga, { ...facts, kind: 'resume' }, resume, { endMs, error, sampled });
   }
+}
+
+function retellAttempt(
+  saga: ActiveSaga,
+  facts: AttemptFacts,
+  { span, startMs }: Pick<AttemptSpan, 'span' | 'startMs'>,
+  ended: AttemptEnded,
+): void {
+  if (!spanContextOf(span)) return; // nothing was traced then
+  const [name, self, parent] = [nameOf(saga, facts), { ...saga.span.self, ...span }, saga.span.self];
+  emitAttempt(saga, facts, { name, kind: SpanKind.INTERNAL, startMs, self, parent }, ended);
+}
+
+/** The resume that ended together with its step. Older events do not tell it: it began when the signal was taken, or later. */
+function resumeOf(saga: ActiveSaga, { step, attempt, resume }: EndEvent): AttemptSpan['resume'] {
+  if (resume) return resume;
+  const signal = signalOf(saga, step);
+  if (!signal) return undefined;
+  const { self, startMs } = reserveAttempt(saga, { kind: 'resume', step, attempt }, signal.atMs);
+  return { span: onlyTraceparent(self), startMs };
 }
 
 function errorAttributes(error: StoredError | undefined): Attributes {

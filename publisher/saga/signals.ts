@@ -1,4 +1,6 @@
 import { trace } from '@opentelemetry/api';
+import type { z } from 'zod';
+import { findUnstorable } from '../../shared/storable.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
 import { captureCarrier, spanContextOf } from '../../shared/trace/carrier.ts';
@@ -6,6 +8,7 @@ import type { ReservedSpan } from '../../shared/trace/durable-span.ts';
 import { linkTo } from '../../shared/trace/links.ts';
 import type { Saga } from './define.ts';
 import { SagaInputError, UnknownDefinitionError, UnknownSagaError, UnknownSignalError } from './errors.ts';
+import { STORABLE } from './unstorable-data.ts';
 
 /** `late`: the saga has ended, or is being undone; `duplicate`: one with this name came before. */
 export type SignalReceipt = 'accepted' | 'duplicate' | 'late';
@@ -39,16 +42,19 @@ export async function sendSignal(options: SignalOptions): Promise<SignalReceipt>
       definition.steps.flatMap(({ signal }) => signal?.name ?? []),
     );
   }
-  const parsed = step.signal.payload.safeParse(options.payload);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map(
-      ({ path, message }) => `${path.join('.') || '(payload)'}: ${message}`,
-    );
-    throw new SagaInputError(`signal "${name}" of saga "${definition.name}"`, issues);
-  }
+  const issues = issuesOf(step.signal.payload, options.payload);
+  if (issues.length > 0) throw new SagaInputError(`signal "${name}" of saga "${definition.name}"`, issues);
   linkToSpan(row.span);
   if (row.state !== 'running' && row.state !== 'waiting') return 'late';
   return (await storeSignal(database, { sagaId, name, payload: options.payload })) ? 'accepted' : 'duplicate';
+}
+
+function issuesOf(schema: z.ZodType, payload: unknown): string[] {
+  const parsed = schema.safeParse(payload);
+  if (!parsed.success)
+    return parsed.error.issues.map(({ path, message }) => `${path.join('.') || '(payload)'}: ${message}`);
+  const unstorable = findUnstorable(JSON.stringify(payload));
+  return unstorable === undefined ? [] : [`${unstorable || '(payload)'}: ${STORABLE}`];
 }
 
 /** The request that brings a signal is linked to the saga; the `resume` span links back to the request. */

@@ -2,6 +2,7 @@ import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { type Sampler, SamplingDecision } from '@opentelemetry/sdk-trace-base';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import type { AttemptSpan } from '../../publisher/saga/event.ts';
 import { defineSaga, readSaga, skip, suspend } from '../../publisher/saga/index.ts';
 import { inSpan, startTelemetry, type Telemetry } from '../../shared/index.ts';
 import { createSpanCollector, normalisedTree, type SpanRecord } from '../../testing/index.ts';
@@ -25,6 +26,7 @@ beforeAll(async () => {
   lab = await createSagaLab();
 });
 afterEach(async () => {
+  Object.assign(hooks, { redeem: async () => {}, capture: async () => {}, acquire: async () => {} });
   await lab.reset();
   await telemetry.shutdown();
 });
@@ -36,13 +38,29 @@ const refused = Object.assign(new Error('the registrar refuses'), {
   effect: 'none',
 });
 const input = z.object({ wait: z.boolean().default(false), fail: z.boolean().default(false) });
-const hooks = { acquire: async () => {} };
+const retry = { maxAttempts: 3, minBackoffMs: 1, maxBackoffMs: 2 };
+const hooks = { redeem: async () => {}, capture: async () => {}, acquire: async () => {} };
 const order = defineSaga({ name: 'order', version: 1, input })
-  .step('redeem-card', { run: async () => 'card', compensate: async () => {} })
+  .step('redeem-card', {
+    run: async () => {
+      await hooks.redeem();
+      return 'card';
+    },
+    retry,
+    compensate: async () => {},
+  })
   .step('settle-payment', {
     run: async ({ input: { wait } }) =>
       wait ? suspend('3ds', { timeoutMs: 60_000, data: null }) : 'paid at once',
-    signal: { name: '3ds', payload: z.null(), resume: async () => inSpan('capture', {}, async () => 'paid') },
+    signal: {
+      name: '3ds',
+      payload: z.null(),
+      resume: async () => {
+        await hooks.capture();
+        return inSpan('capture', {}, async () => 'paid');
+      },
+    },
+    retry,
     compensate: async () => inSpan('refund', {}, async () => {}),
   })
   .step('acquire-domain', {
@@ -218,6 +236,7 @@ describe('in a trace that is not sampled', () => {
         'saga order [shop] error=DOMAIN_TAKEN link:failed-step→step acquire-domain link:caused-by→(never reported)',
         '  step redeem-card [shop]',
         '  step settle-payment [shop]',
+        '  resume order [shop]',
         '  step acquire-domain [shop] error=DOMAIN_TAKEN',
         '  compensate settle-payment [shop] link:undoes→step settle-payment link:failed-step→step acquire-domain',
         '  compensate redeem-card [shop] link:undoes→step redeem-card link:failed-step→step acquire-domain',
@@ -237,6 +256,105 @@ describe('in a trace that is not sampled', () => {
       'saga.compensation.original_trace_id': undone.traceId,
       'saga.compensation.original_span_id': undone.spanId,
     });
+  });
+
+  const failsOnce = () => {
+    let isFirst = true;
+    return async () => {
+      if (isFirst) {
+        isFirst = false;
+        throw Object.assign(new Error('not now'), { code: 'AWAY' });
+      }
+    };
+  };
+  const bankReturns = (engine: LabEngine, sagaId: string) =>
+    context.with(ROOT_CONTEXT, () =>
+      inSpan('bank returns', {}, async (span) => {
+        await engine.signal(sagaId, '3ds', null);
+        return span.spanContext();
+      }),
+    );
+
+  test('every attempt is told under its own name, and linked with the one before and with what resumed it', async () => {
+    observe(nothing);
+    const engine = await lab.start([order]);
+    hooks.redeem = failsOnce();
+    hooks.capture = failsOnce();
+    const sagaId = await place(engine, 'o-7', { wait: true, fail: true });
+    await lab.reaches(sagaId, 'waiting');
+    const callback = await bankReturns(engine, sagaId);
+    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    const spans = await spansOf();
+    expect(normalisedTree(spans).split('\n').toSorted()).toEqual(
+      [
+        'saga order [shop] error=DOMAIN_TAKEN link:failed-step→step acquire-domain link:caused-by→(never reported) link:caused-by→(never reported)',
+        '  step redeem-card [shop] error=AWAY',
+        '  step redeem-card [shop] link:previous-attempt→step redeem-card',
+        '  step settle-payment [shop]',
+        '  resume order [shop] error=AWAY link:caused-by→(never reported)',
+        '  resume order [shop] link:caused-by→(never reported) link:previous-attempt→resume order',
+        '  step acquire-domain [shop] error=DOMAIN_TAKEN',
+        '  compensate settle-payment [shop] link:undoes→step settle-payment link:failed-step→step acquire-domain',
+        '  compensate redeem-card [shop] link:undoes→step redeem-card link:failed-step→step acquire-domain',
+      ].toSorted(),
+    );
+    expect(new Set(spans.map(({ spanId }) => spanId)).size).toBe(spans.length);
+    for (const { name, links } of spans)
+      if (name.startsWith('resume')) expect(links[0]).toMatchObject({ spanId: callback.spanId });
+    const step = named(spans, 'step settle-payment');
+    expect(step.events).toMatchObject([
+      { name: 'waited', attributes: { 'saga.wait_ms': expect.any(Number) } },
+    ]);
+    const resumed = spans
+      .filter(({ name }) => name.startsWith('resume'))
+      .toSorted((a, b) => a.startMs - b.startMs);
+    expect(resumed.at(-1)).toMatchObject({ endMs: step.endMs, parentSpanId: step.parentSpanId });
+  });
+
+  test('a resume that failed for good is told beside its step', async () => {
+    observe(nothing);
+    const engine = await lab.start([order]);
+    hooks.capture = async () => {
+      throw refused;
+    };
+    const sagaId = await place(engine, 'o-8', { wait: true });
+    await lab.reaches(sagaId, 'waiting');
+    await bankReturns(engine, sagaId);
+    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    const tree = normalisedTree(await spansOf()).split('\n');
+    expect(tree).toContain('  step settle-payment [shop] error=DOMAIN_TAKEN');
+    expect(tree).toContain('  resume order [shop] error=DOMAIN_TAKEN link:caused-by→(never reported)');
+  });
+
+  test('a resume that older code has journalled is told as well', async () => {
+    observe(nothing);
+    const first = await lab.start([order]);
+    const reached = Promise.withResolvers<void>();
+    hooks.acquire = () => {
+      reached.resolve();
+      return new Promise(() => {});
+    };
+    const sagaId = await place(first, 'o-9', { wait: true, fail: true });
+    await lab.reaches(sagaId, 'waiting');
+    const callback = await bankReturns(first, sagaId);
+    await reached.promise;
+    const live = (await lab.events(sagaId)).find((event) => 'resume' in event) as {
+      resume?: AttemptSpan['resume'];
+    };
+    await lab.kill(first);
+    await lab.db.database.query(
+      `UPDATE throughline.saga_journal
+       SET events = (SELECT json_agg(event::jsonb - 'resume') FROM json_array_elements(events) event)
+       WHERE saga_id = $1`,
+      [sagaId],
+    );
+    hooks.acquire = async () => {};
+    const second = await lab.start([order]);
+    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    const resume = named(await spansOf(), 'resume order');
+    expect(live.resume?.span['traceparent']).toContain(`${resume.traceId}-${resume.spanId}`);
+    expect(resume.links).toMatchObject([{ spanId: callback.spanId }]);
+    expect(resume.startMs).toBeLessThanOrEqual(live.resume?.startMs ?? 0);
   });
 
   test('a confirmed saga stays silent', async () => {

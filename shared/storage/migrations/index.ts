@@ -2,9 +2,10 @@ import type { MigrationSet } from '../migrate.ts';
 import { outboxAndInbox } from './0001-outbox-and-inbox.ts';
 import { sagas } from './0002-sagas.ts';
 import { operatorActions } from './0003-operator-actions.ts';
+import { sagasInTrouble } from './0004-sagas-in-trouble.ts';
 
 /** The tables of outbox, inbox and sagas. */
 export const THROUGHLINE_MIGRATIONS: MigrationSet = {
   schema: 'throughline',
-  migrations: [outboxAndInbox, sagas, operatorActions],
+  migrations: [outboxAndInbox, sagas, operatorActions, sagasInTrouble],
 };
