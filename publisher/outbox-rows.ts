@@ -80,15 +80,21 @@ export async function postpone(tx: SqlClient, ids: readonly string[], error: str
 }
 
 export const RESEND_ROWS = 1_000;
+/** So often a job is sent without growing patience: a broker may swallow more than one of its messages. */
+const EARLY_SENDS = 4;
 
-/** O3. The wait doubles with each send, twice at most. Shape: how many rows are to be sent again; when `RESEND_ROWS`, there may be more. */
+/**
+ * O3. After some sends in vain the wait doubles, and doubles once more.
+ *
+ * Shape: how many rows are to be sent again; when `RESEND_ROWS`, there may be more.
+ */
 export async function resendForgotten(client: SqlClient, afterMs: number): Promise<number> {
   const { rowCount } = await client.query({
     name: 'throughline-outbox-resend',
     text: `
       UPDATE throughline.outbox SET sent_at = NULL WHERE id = ANY(ARRAY(
         SELECT id FROM throughline.outbox WHERE sent_at < now() - $1 * interval '1 millisecond'
-          AND sent_at < now() - $1 * (1 << least(greatest(sends - 1, 0), 2)) * interval '1 millisecond'
+          AND sent_at < now() - $1 * (1 << least(greatest(sends - ${EARLY_SENDS}, 0), 2)) * interval '1 millisecond'
         ORDER BY sent_at LIMIT ${RESEND_ROWS} FOR UPDATE SKIP LOCKED))`,
     values: [afterMs],
   });

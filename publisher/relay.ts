@@ -29,8 +29,8 @@ export interface RelayOptions {
   /** How often is looked for rows, besides being notified, in ms. Default 1_000. */
   readonly pollMs?: number;
   /**
-   * After this a job that was sent, and is not known to be finished, is sent again, in ms; then after twice that, and from
-   * then on after four times that, lest a backlog grows by itself. Well below the time within which somebody expects the
+   * After this a job that was sent, and is not known to be finished, is sent again, in ms; after four sends twice as long, and
+   * from then on four times as long, lest a backlog grows by itself. Well below the time within which somebody expects the
    * job's result (a quarter of a saga's shortest job step, or less), because the job and its result may both be forgotten. A
    * job that still runs is not harmed. Default 120_000.
    */

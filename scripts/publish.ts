@@ -27,7 +27,7 @@ program
   .addOption(new Option('--emulator <kind>', 'Pub/Sub to use').choices(['embedded', 'gcloud']))
   .option('--all-spans', 'show the spans of database statements, HTTP clients and Express too')
   .option('--json', 'print one JSON object instead of trees')
-  .addOption(new Option('--timeout <seconds>', 'how long an order may take').default(15).argParser(seconds))
+  .addOption(new Option('--timeout <seconds>', 'how long an order may take').default(30).argParser(seconds))
   .action(async (options) => {
     process.exitCode = await runDemo(options, readConfig());
   });
