@@ -2,6 +2,7 @@ import { type SpanContext, TraceFlags, trace } from '@opentelemetry/api';
 import type { z } from 'zod';
 import type { Job } from '../shared/job/define.ts';
 import { checkMessage } from '../shared/pubsub/limits.ts';
+import { refuseUnstorable } from '../shared/storable.ts';
 import type { Database, Transaction } from '../shared/storage/database.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import { type Carrier, captureCarrier } from '../shared/trace/carrier.ts';
@@ -31,7 +32,8 @@ export interface Outbox {
    * Stores a job, with the active context's carrier, in the caller's transaction: it is sent if and only if that commits.
    *
    * `tx` may be a transaction of ours or a client of `pg` in one. A job id that is stored already is left as it is.
-   * Errors: PayloadError, MessageLimitError, ReservedAttributeError, AttributeConflictError, before anything is stored.
+   * Errors: PayloadError, MessageLimitError, ReservedAttributeError, AttributeConflictError, UnstorableDataError, before anything
+   * is stored.
    */
   enqueue<Schema extends z.ZodType>(
     tx: SqlClient,
@@ -111,6 +113,7 @@ export function outboxRow<Schema extends z.ZodType>(
     options,
   );
   checkMessage({ data: envelope.data, attributes: asSent, ...(orderingKey && { orderingKey }) });
+  refuseUnstorable(JSON.stringify({ jobId, orderKey, orderingKey, attributes: envelope.attributes }), '');
   return {
     job_id: jobId,
     job_type: job.type,

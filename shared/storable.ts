@@ -1,3 +1,5 @@
+import { ThroughlineError } from './errors.ts';
+
 /**
  * What PostgreSQL can give back. Its text holds no NUL; its JSON functions read neither `\u0000` nor half of a surrogate
  * pair, although a column of type `json` takes both.
@@ -34,4 +36,25 @@ function pathTo(value: unknown, path: readonly string[]): string | undefined {
 
 export function isStorable(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed();
+}
+
+/** Data that a program goes on with holds text that PostgreSQL cannot give back; `path` says where. */
+export class UnstorableDataError extends ThroughlineError {
+  override readonly name = 'UnstorableDataError';
+  readonly code = 'DATA_UNSTORABLE';
+  readonly path: string;
+
+  constructor(path: string) {
+    super(`${path}: ${STORABLE}`);
+    this.path = path;
+  }
+}
+
+/** What is expected of text in data. */
+export const STORABLE = 'expected text without NUL and without halves of surrogate pairs';
+
+/** `root` names what `JSON.stringify` made `json` of. Errors: UnstorableDataError. */
+export function refuseUnstorable(json: string, root: string): void {
+  const path = findUnstorable(json);
+  if (path !== undefined) throw new UnstorableDataError([root, path].filter(Boolean).join('.'));
 }

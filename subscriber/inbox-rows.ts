@@ -1,3 +1,4 @@
+import { storableText } from '../shared/storable.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import { type Claim, FinishBlockedError, type JobKey, type Refusal } from './claim.ts';
 
@@ -136,7 +137,7 @@ export async function finishJobs(
       worker,
       claims.map(({ jobId }) => jobId).sort(),
       state,
-      reason?.slice(0, 2_000) ?? null,
+      reason === undefined ? null : storableText(reason, 2_000),
     ],
   });
   const { rows } = await query.catch((cause) => {

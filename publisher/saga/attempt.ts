@@ -1,6 +1,6 @@
 import { context } from '@opentelemetry/api';
 import { backoffMs, MAX_BACKOFF_MS, type RetryPolicy } from '../../shared/job/retry.ts';
-import { isStorable, storableText } from '../../shared/storable.ts';
+import { isStorable, refuseUnstorable, storableText, UnstorableDataError } from '../../shared/storable.ts';
 import { withTimeLimit } from '../../shared/time-limit.ts';
 import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
 import type { ActiveSaga } from './active-saga.ts';
@@ -9,7 +9,6 @@ import { EngineStoppingError, ProcessLostError, ResultNotJsonError, StepTimeoutE
 import type { StoredError } from './event.ts';
 import { type AttemptFacts, type LiveAttempt, startAttempt } from './saga-spans.ts';
 import { isSuspension } from './suspend.ts';
-import { refuseUnstorable, UnstorableDataError } from './unstorable-data.ts';
 
 /** How one attempt of a function went. */
 export type AttemptEnd<T> =

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { sagaResultJob } from '../../shared/job/saga-result.ts';
-import { storableText } from '../../shared/storable.ts';
+import { refuseUnstorable, storableText } from '../../shared/storable.ts';
 import type { ActiveSaga, PendingSignal } from './active-saga.ts';
 import { asJson, storedError } from './attempt.ts';
 import type { Extras } from './checkpoint.ts';
@@ -8,7 +8,6 @@ import { JobResultError, JobTimeoutError, SignalTimeoutError } from './errors.ts
 import type { OperatorAction, SagaEvent, StoredError } from './event.ts';
 import { accepts, type Command, jobSignal } from './machine.ts';
 import { tellAttempt } from './saga-spans.ts';
-import { refuseUnstorable } from './unstorable-data.ts';
 
 /** What came for a saga that waits, rests or has ended, and is to be written. */
 export interface Arrived {

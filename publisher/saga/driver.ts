@@ -1,4 +1,5 @@
 import type { Logger } from '../../shared/log.ts';
+import { storableText } from '../../shared/storable.ts';
 import { type Database, DatabaseUnavailableError } from '../../shared/storage/database.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
@@ -213,7 +214,7 @@ export async function park(
   error: unknown,
 ): Promise<void> {
   saga.standing = 'released';
-  const reason = `${errorType(error)}: ${errorMessage(error)}`.slice(0, 1_000);
+  const reason = storableText(`${errorType(error)}: ${errorMessage(error)}`, 1_000);
   count('throughline.sagas.parked', { [SAGA_NAME]: saga.definition.name, [ERROR_TYPE]: errorType(error) });
   logger?.error(
     { err: error, sagaId: saga.id, [SAGA_STEP]: saga.state.steps[saga.state.at]?.name },

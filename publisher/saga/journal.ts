@@ -1,4 +1,4 @@
-import { findUnstorable } from '../../shared/storable.ts';
+import { findUnstorable, STORABLE } from '../../shared/storable.ts';
 import { type Database, DatabaseUnavailableError } from '../../shared/storage/database.ts';
 import { GroupCommit } from '../../shared/storage/group-commit.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
@@ -7,7 +7,6 @@ import { endedSpansSaved } from '../../shared/trace/release.ts';
 import type { OutboxRow } from '../outbox.ts';
 import { SagaInputError } from './errors.ts';
 import type { SagaEvent } from './event.ts';
-import { STORABLE } from './unstorable-data.ts';
 
 /**
  * Writes what happened to sagas, many sagas in one commit.

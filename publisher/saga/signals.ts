@@ -1,6 +1,6 @@
 import { trace } from '@opentelemetry/api';
 import type { z } from 'zod';
-import { findUnstorable } from '../../shared/storable.ts';
+import { findUnstorable, STORABLE } from '../../shared/storable.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
 import { captureCarrier, spanContextOf } from '../../shared/trace/carrier.ts';
@@ -8,7 +8,6 @@ import type { ReservedSpan } from '../../shared/trace/durable-span.ts';
 import { linkTo } from '../../shared/trace/links.ts';
 import type { Saga } from './define.ts';
 import { SagaInputError, UnknownDefinitionError, UnknownSagaError, UnknownSignalError } from './errors.ts';
-import { STORABLE } from './unstorable-data.ts';
 
 /** `late`: the saga has ended, or is being undone; `duplicate`: one with this name came before. */
 export type SignalReceipt = 'accepted' | 'duplicate' | 'late';

@@ -13,6 +13,7 @@ import {
   ReservedAttributeError,
   withOrderKey,
 } from '../../shared/index.ts';
+import { UnstorableDataError } from '../../shared/storable.ts';
 import type { Carrier } from '../../shared/trace/carrier.ts';
 import { startTestTelemetry, type TestTelemetry } from '../fakes/telemetry.ts';
 import { createGate } from '../support/gate.ts';
@@ -222,6 +223,12 @@ const REFUSED = [
     'an attribute of the envelope',
     AttributeConflictError,
     { payload: { text: 'a' }, attributes: { 'ce-id': 'mine' } },
+  ],
+  ['an order key with a NUL', UnstorableDataError, { payload: { text: 'a' }, orderKey: 'o\0' }],
+  [
+    'an attribute with half a surrogate pair',
+    UnstorableDataError,
+    { payload: { text: 'a' }, attributes: { smile: '\ud83d' } },
   ],
 ] as const;
 
