@@ -81,7 +81,7 @@ function fakeClock(): (ms: number) => void {
 async function enqueueLarge(job: typeof note, jobIds: readonly string[]) {
   await enqueue(job, jobIds);
   await db.database.query(
-    `UPDATE throughline.outbox SET data = json_build_object('text', repeat('x', 5_000_000)) WHERE job_id = ANY($1)`,
+    `UPDATE throughline.outbox SET data = json_build_object('text', repeat('x', 5000000)) WHERE job_id = ANY($1)`,
     [jobIds],
   );
 }

@@ -4,14 +4,17 @@ import { gunzipSync } from 'node:zlib';
 import protobuf from 'protobufjs/light.js';
 
 /**
- * Counts Throughline's spans as they come in over OTLP, and drops them: it shares two cores with those who are measured,
- * so it does no more than that. Asked for the count, it tells and begins anew.
+ * Counts spans as they come in over OTLP, for each sender by the path that it was given, and drops them: it shares two cores with those who are measured,
+ * so it does no more than that. Asked for a sender's count, it tells it and begins anew.
  */
-let spans = 0;
+const spans = new Map<string, number>();
 const server = createServer(async (request, response) => {
   const body = await buffer(request);
-  const isTraces = request.url === '/v1/traces';
-  if (isTraces) spans += countSpans(request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body);
+  const [, sender] = /^\/(\w+)\/v1\/traces$/.exec(request.url ?? '') ?? [];
+  if (sender !== undefined) {
+    const count = countSpans(request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body);
+    spans.set(sender, (spans.get(sender) ?? 0) + count);
+  }
   response.setHeader('content-type', 'application/x-protobuf').end();
 });
 
@@ -30,9 +33,9 @@ function countSpans(body: Uint8Array, depth = 0): number {
   return count;
 }
 
-process.on('message', () => {
-  process.send?.({ spans });
-  spans = 0;
+process.on('message', ({ sender }: { readonly sender: string }) => {
+  process.send?.({ spans: spans.get(sender) ?? 0 });
+  spans.delete(sender);
 });
 process.on('disconnect', () => process.exit());
 server.listen(0, '127.0.0.1', () => {

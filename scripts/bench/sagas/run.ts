@@ -11,7 +11,7 @@ const TIMEOUT_MS = 3_600_000;
 export interface RunningContender {
   readonly name: ContenderName;
   run(load: Load): Promise<SagaRun>;
-  /** Errors: when one of Throughline's spans did not arrive. */
+  /** Errors: when a span did not arrive. */
   end(): Promise<void>;
   /** May be called after `end`. */
   kill(): Promise<void>;
@@ -25,7 +25,7 @@ export async function startContender(
   const name = assignment.contender;
   const child = startBenchChild<object>({
     main: PROCESS,
-    assignment: { ...assignment, otlpEndpoint: receiver.endpoint },
+    assignment: { ...assignment, otlpEndpoint: receiver.endpointOf(name) },
     name,
     flags: ['--no-deprecation'], // of the rivals' own
     timeoutMs: TIMEOUT_MS,
@@ -42,7 +42,7 @@ export async function startContender(
     async end() {
       const { begun } = await child.ask<{ readonly begun: number }>('end');
       if (name !== 'throughline' && name !== 'group_commit_traced') return;
-      const spans = await receiver.count();
+      const spans = await receiver.count(name);
       if (spans !== spansOf(begun))
         throw new Error(`${begun} sagas have ${spansOf(begun)} spans, but ${spans} were received`);
     },

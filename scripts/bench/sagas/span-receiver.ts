@@ -4,11 +4,12 @@ import { startBenchChild } from '../child.ts';
 const MAIN = fileURLToPath(new URL('./receiver-process.ts', import.meta.url));
 const TIMEOUT_MS = 3_600_000;
 
-/** Who receives Throughline's spans, in a process of its own. */
+/** Who receives spans, in a process of its own. */
 export interface SpanReceiver {
-  readonly endpoint: string;
-  /** How many spans came since the last call. */
-  count(): Promise<number>;
+  /** Where a sender exports to. */
+  endpointOf(sender: string): string;
+  /** How many spans of the sender came since the last call. */
+  count(sender: string): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -21,9 +22,9 @@ export async function startSpanReceiver(): Promise<SpanReceiver> {
   });
   const { endpoint } = await child.result;
   return {
-    endpoint,
-    async count() {
-      const { spans } = await child.ask<{ readonly spans: number }>('count');
+    endpointOf: (sender) => `${endpoint}/${sender}`,
+    async count(sender) {
+      const { spans } = await child.ask<{ readonly spans: number }>({ sender });
       return spans;
     },
     stop: child.stop,
