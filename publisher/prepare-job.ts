@@ -10,7 +10,7 @@ import {
 } from '../shared/job/envelope.ts';
 import { light } from '../shared/trace/light-context.ts';
 import { orderKeyOf, withOrderKey } from '../shared/trace/order-key.ts';
-import type { SendFacts } from './send-span.ts';
+import type { SendFacts } from '../shared/trace/send-span.ts';
 
 export interface PublishOptions {
   /** The business key that every span, log line and message of the order bears. Default: the active context's. */

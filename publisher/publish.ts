@@ -7,10 +7,10 @@ import type { MessageSink, OutgoingMessage } from '../shared/pubsub/message-sink
 import { injectContext } from '../shared/trace/message-context.ts';
 import { errorType, recordError } from '../shared/trace/record-error.ts';
 import { MESSAGING_MESSAGE_ID } from '../shared/trace/semconv.ts';
+import { countSent, startSendSpan } from '../shared/trace/send-span.ts';
 import type { BatchingOptions } from './batcher.ts';
 import { createLanes } from './lanes.ts';
 import { type PublishOptions, prepareJob } from './prepare-job.ts';
-import { countSent, startSendSpan } from './send-span.ts';
 import { createWindow } from './window.ts';
 
 export type { PublishOptions } from './prepare-job.ts';

@@ -2,10 +2,8 @@ import { type Span, trace } from '@opentelemetry/api';
 import type { OutgoingMessage } from '../shared/pubsub/message-sink.ts';
 import { restoreCarrier } from '../shared/trace/carrier.ts';
 import { type InjectOptions, injectContext } from '../shared/trace/message-context.ts';
-import { OUTBOX_SENDS } from '../shared/trace/semconv.ts';
-import { deriveIds, startWithIds } from '../shared/trace/span-ids.ts';
+import { startOutboxSendSpan } from '../shared/trace/send-span.ts';
 import type { UnsentRow } from './outbox-rows.ts';
-import { startSendSpan } from './send-span.ts';
 
 /** A row on its way, in its `send` span. */
 export interface Outgoing {
@@ -14,23 +12,14 @@ export interface Outgoing {
   readonly message: OutgoingMessage;
 }
 
-/**
- * The span's id follows from row and send: a relay that died after publishing and before marking sends the row again, with
- * the same span, so that whoever got the first message finds its parent.
- */
 export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
   const parent = restoreCarrier(row.carrier, baggage);
   const data = Buffer.from(row.data);
-  const facts = {
-    topic: row.topic,
-    jobId: row.job_id,
-    orderingKey: row.ordering_key ?? undefined,
-    bodyBytes: data.byteLength,
-    ...nameOf(row.job_type),
-  };
-  const further = row.sends > 0 ? { attributes: { [OUTBOX_SENDS]: row.sends + 1 } } : {};
-  const span = startWithIds(deriveIds(`outbox/${row.job_id}/${row.sends}`), () =>
-    startSendSpan(facts, parent, further),
+  const { topic, job_id: jobId, job_type: jobType, sends } = row;
+  const orderingKey = row.ordering_key ?? undefined;
+  const span = startOutboxSendSpan(
+    { topic, jobId, jobType, orderingKey, bodyBytes: data.byteLength, sends },
+    parent,
   );
   const attributes = { ...row.attributes };
   injectContext(attributes, trace.setSpan(parent, span), baggage);
@@ -39,12 +28,6 @@ export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
     span,
     message: row.ordering_key ? { data, attributes, orderingKey: row.ordering_key } : { data, attributes },
   };
-}
-
-/** `workspace.set-up.v1` → its name and version. */
-function nameOf(jobType: string): { readonly name: string; readonly version: number } {
-  const at = jobType.lastIndexOf('.v');
-  return { name: jobType.slice(0, at), version: Number(jobType.slice(at + 2)) };
 }
 
 /** About what the row's message counts for in a request, its trace context included. */

@@ -10,9 +10,9 @@ import type { MessageSink } from '../shared/pubsub/message-sink.ts';
 import type { InjectOptions } from '../shared/trace/message-context.ts';
 import { errorMessage, errorType, recordError } from '../shared/trace/record-error.ts';
 import { MESSAGING_MESSAGE_ID } from '../shared/trace/semconv.ts';
+import { countSent } from '../shared/trace/send-span.ts';
 import type { UnsentRow } from './outbox-rows.ts';
 import { type Outgoing, rowBytes, toOutgoing } from './relay-message.ts';
-import { countSent } from './send-span.ts';
 
 export interface TopicOptions {
   readonly sink: MessageSink;

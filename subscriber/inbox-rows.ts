@@ -1,5 +1,6 @@
 import { storableText } from '../shared/storable.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
+import type { Carrier } from '../shared/trace/carrier.ts';
 import { type Claim, FinishBlockedError, type JobKey, type Refusal } from './claim.ts';
 
 /** This worker process, and how long it may be silent. */
@@ -109,10 +110,23 @@ export interface FinishOptions {
   readonly reason?: string;
 }
 
+/** What a job left that is finished. */
+export interface Finished {
+  /** Its row in the outbox, which no relay had marked as sent: it waited to be sent again, or its relay died. */
+  readonly unmarked: UnmarkedSend | null;
+}
+
+export interface UnmarkedSend {
+  readonly topic: string;
+  /** How often it had been sent before. */
+  readonly sends: number;
+  readonly carrier: Carrier;
+}
+
 /**
  * Records the end of jobs and takes them out of the outbox.
  *
- * Shape:  per claim whether it was still held.
+ * Shape:  per claim what its job left; undefined: it was not held any more.
  * Errors: FinishBlockedError.
  */
 export async function finishJobs(
@@ -120,8 +134,8 @@ export async function finishJobs(
   { consumer, worker }: ClaimOwner,
   claims: readonly Claim[],
   { state = 'done', reason }: FinishOptions = {},
-): Promise<boolean[]> {
-  const query = client.query<{ job_id: string }>({
+): Promise<(Finished | undefined)[]> {
+  const query = client.query<Finished & { readonly job_id: string }>({
     name: 'throughline-inbox-finish',
     text: `
       WITH finished AS (
@@ -130,8 +144,10 @@ export async function finishJobs(
         RETURNING job_id
       ), unneeded AS (
         DELETE FROM throughline.outbox o USING finished f WHERE o.job_id = f.job_id AND o.job_id = ANY($3::text[])
+        RETURNING o.job_id, CASE WHEN sent_at IS NULL THEN
+          json_build_object('topic', topic, 'sends', sends, 'carrier', carrier) END AS unmarked
       )
-      SELECT job_id FROM finished`,
+      SELECT job_id, unmarked FROM finished LEFT JOIN unneeded USING (job_id)`,
     values: [
       consumer,
       worker,
@@ -143,8 +159,8 @@ export async function finishJobs(
   const { rows } = await query.catch((cause) => {
     throw isLockTimeout(cause) ? new FinishBlockedError({ cause }) : cause;
   });
-  const finished = new Set(rows.map(({ job_id }) => job_id));
-  return claims.map(({ jobId }) => finished.has(jobId));
+  const finished = new Map(rows.map((row) => [row.job_id, row]));
+  return claims.map(({ jobId }) => finished.get(jobId));
 }
 
 /** 55P03, lock_not_available. */

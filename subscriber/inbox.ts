@@ -6,7 +6,16 @@ import { GroupCommit } from '../shared/storage/group-commit.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import type { Claim, JobKey, Refusal } from './claim.ts';
 import { ClaimLostError } from './errors.ts';
-import { claimJobs, finishJobs, isDone, releaseJob, renewClaims, sweepFinished } from './inbox-rows.ts';
+import {
+  claimJobs,
+  type Finished,
+  finishJobs,
+  isDone,
+  releaseJob,
+  renewClaims,
+  sweepFinished,
+  type UnmarkedSend,
+} from './inbox-rows.ts';
 
 /**
  * What has become of each job, in PostgreSQL: the reason why a job that is delivered twice has its effects once.
@@ -31,15 +40,20 @@ export interface Inbox {
   readonly consumer: string;
   /** Errors: DatabaseUnavailableError. */
   claim(job: JobKey): Promise<Claim | Refusal>;
-  /** Records a job as done, with the effects that belong to it (I1). Errors: ClaimLostError; FinishBlockedError; what `effects` throws. */
-  finish(claim: Claim, effects?: (tx: Transaction) => Promise<void>): Promise<void>;
-  /** Records a job as dead or cancelled. Errors: ClaimLostError; FinishBlockedError; what `effects` throws. */
+  /**
+   * Records a job as done, with the effects that belong to it (I1).
+   *
+   * Shape:  the job's row in the outbox, when no relay had marked it.
+   * Errors: ClaimLostError; FinishBlockedError; what `effects` throws.
+   */
+  finish(claim: Claim, effects?: (tx: Transaction) => Promise<void>): Promise<UnmarkedSend | undefined>;
+  /** Records a job as dead or cancelled. Shape and errors: as `finish`. */
   bury(
     claim: Claim,
     state: 'dead' | 'cancelled',
     reason: string,
     effects?: (tx: Transaction) => Promise<void>,
-  ): Promise<void>;
+  ): Promise<UnmarkedSend | undefined>;
   /** Lets go of a job that is to be delivered again; `counts` says whether the run was an attempt. Errors: none. */
   release(claim: Claim, counts: boolean): Promise<void>;
   /** Aborted when claims could not be renewed in time, or when `stopping` is. One signal serves many deliveries. */
@@ -69,7 +83,9 @@ export function createInbox(options: InboxOptions): Inbox {
   const claims = new GroupCommit<JobKey, Claim | Refusal>({
     commit: (jobs) => claimJobs(database, owner, jobs),
   });
-  const finishes = new GroupCommit<Claim, boolean>({ commit: (group) => finishJobs(database, owner, group) });
+  const finishes = new GroupCommit<Claim, Finished | undefined>({
+    commit: (group) => finishJobs(database, owner, group),
+  });
 
   /** I2: others may run these jobs by now. */
   const loseClaims = (jobIds: readonly string[]) => {
@@ -110,21 +126,18 @@ export function createInbox(options: InboxOptions): Inbox {
     state: 'done' | 'dead' | 'cancelled',
     reason?: string,
   ) => {
-    const [isRecorded] = await finishJobs(client, owner, [claim], {
+    const [finished] = await finishJobs(client, owner, [claim], {
       state,
       ...(reason !== undefined && { reason }),
     });
-    if (!isRecorded) throw new ClaimLostError(claim.jobId);
+    return unmarkedOf(claim, finished);
   };
 
   const commit = async (claim: Claim, effects?: (tx: Transaction) => Promise<void>) => {
-    if (!effects) {
-      if (!(await finishes.add(claim))) throw new ClaimLostError(claim.jobId);
-      return;
-    }
-    await database.transaction(async (tx) => {
+    if (!effects) return unmarkedOf(claim, await finishes.add(claim));
+    return database.transaction(async (tx) => {
       await effects(tx);
-      await record(claim, tx, 'done');
+      return record(claim, tx, 'done');
     });
   };
 
@@ -136,20 +149,23 @@ export function createInbox(options: InboxOptions): Inbox {
       return result;
     },
     async finish(claim, effects) {
+      let unmarked: UnmarkedSend | undefined;
       try {
-        await commit(claim, effects);
+        unmarked = await commit(claim, effects);
       } catch (error) {
         const isUnknown = error instanceof DatabaseUnavailableError && error.outcomeUnknown;
         if (!isUnknown || !(await isDone(database, claim))) throw error;
       }
       held.delete(claim.jobId);
+      return unmarked;
     },
     async bury(claim, state, reason, effects) {
-      await database.transaction(async (tx) => {
+      const unmarked = await database.transaction(async (tx) => {
         await effects?.(tx);
-        await record(claim, tx, state, reason);
+        return record(claim, tx, state, reason);
       });
       held.delete(claim.jobId);
+      return unmarked;
     },
     async release(claim, counts) {
       if (!held.delete(claim.jobId)) return; // it was finished
@@ -180,4 +196,10 @@ export function createInbox(options: InboxOptions): Inbox {
       await Promise.all([claims.drained(), finishes.drained(), sweeping]);
     },
   };
+}
+
+/** Errors: ClaimLostError. */
+function unmarkedOf(claim: Claim, finished: Finished | undefined): UnmarkedSend | undefined {
+  if (!finished) throw new ClaimLostError(claim.jobId);
+  return finished.unmarked ?? undefined;
 }

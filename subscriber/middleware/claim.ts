@@ -7,6 +7,7 @@ import { JOB_NAME } from '../../shared/trace/semconv.ts';
 import type { Refusal } from '../claim.ts';
 import type { Delivery, Middleware } from '../delivery.ts';
 import type { Inbox } from '../inbox.ts';
+import { tellUnmarkedSend } from '../unmarked-send.ts';
 import { handBack } from './hand-back.ts';
 
 export interface ClaimOptions {
@@ -44,7 +45,8 @@ export function claim(options: ClaimOptions): Middleware {
         { ...delivery, attempt: claimed.attempt, claim: claimed },
         inbox.signal(signal),
       );
-      if (outcome.kind === 'cancelled') await inbox.bury(claimed, 'cancelled', outcome.by);
+      if (outcome.kind === 'cancelled')
+        tellUnmarkedSend(delivery, await inbox.bury(claimed, 'cancelled', outcome.by));
       else if (outcome.kind === 'retry') await inbox.release(claimed, !outcome.handedBack);
       return outcome;
     } catch (error) {

@@ -24,6 +24,7 @@ import {
 import { toDeadLetter } from '../dead-letter.ts';
 import type { Delivery, Middleware } from '../delivery.ts';
 import type { Inbox } from '../inbox.ts';
+import { tellUnmarkedSend } from '../unmarked-send.ts';
 import { handBack, isNoFailure, UNRECORDED_RETRY_MS } from './hand-back.ts';
 import { tellBefore } from './tracing.ts';
 
@@ -53,7 +54,10 @@ export function deadLetters(options: DeadLettersOptions): Middleware {
       await publishDeadLetter(options, delivery, outcome);
       if (inbox && claim) {
         await tellBefore(outcome);
-        await inbox.bury(claim, 'dead', outcome.reason, (tx) => runHook(delivery, outcome, tx));
+        const unmarked = await inbox.bury(claim, 'dead', outcome.reason, (tx) =>
+          runHook(delivery, outcome, tx),
+        );
+        tellUnmarkedSend(delivery, unmarked);
       }
     } catch (error) {
       options.logger?.error(

@@ -3,6 +3,7 @@ import { errorMessage } from '../../shared/trace/record-error.ts';
 import type { Middleware } from '../delivery.ts';
 import { InboxMissingError, WorkerLostError } from '../errors.ts';
 import type { Inbox } from '../inbox.ts';
+import { tellUnmarkedSend } from '../unmarked-send.ts';
 import { handBack, isNoFailure, UNRECORDED_RETRY_MS } from './hand-back.ts';
 import { tellBefore } from './tracing.ts';
 
@@ -18,7 +19,7 @@ export function record(inbox: Inbox | undefined): Middleware {
     if (inbox && claim) {
       await tellBefore(done());
       try {
-        await inbox.finish(claim, outcome.effects);
+        tellUnmarkedSend(delivery, await inbox.finish(claim, outcome.effects));
       } catch (error) {
         if (isNoFailure(error)) return handBack(errorMessage(error), UNRECORDED_RETRY_MS, error);
         throw error;

@@ -1,7 +1,8 @@
-import { context, propagation } from '@opentelemetry/api';
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { context, propagation, trace } from '@opentelemetry/api';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { startEmulator } from '../../emulator/index.ts';
 import { createOutbox } from '../../publisher/index.ts';
+import { takeUnsent } from '../../publisher/outbox-rows.ts';
 import {
   applyTopology,
   cancelled,
@@ -12,9 +13,13 @@ import {
   done,
   inSpan,
   jobTopology,
+  type Outcome,
+  restoreCarrier,
   retry,
   withOrderKey,
 } from '../../shared/index.ts';
+import { injectContext } from '../../shared/trace/message-context.ts';
+import { outboxSendIds } from '../../shared/trace/send-span.ts';
 import { createInbox, createWorker, type Inbox, type InboxOptions } from '../../subscriber/index.ts';
 import type { Channel } from '../support/channel.ts';
 import { startDoomed } from '../support/doomed-process.ts';
@@ -72,6 +77,52 @@ test('a committed job is run once, in the trace of what enqueued it, and its row
   const orderKeys = (await channel.spans()).map(({ attributes }) => attributes['order.event_id']);
   expect(orderKeys).toEqual(['o-1', 'o-1', 'o-1']);
   expect(await ids()).toEqual([]);
+});
+
+describe('a relay that dies between publishing and marking', () => {
+  /** What it had published: its span has an id already, and is never told. */
+  async function publishAndDie(): Promise<void> {
+    const [row] = await takeUnsent(db.database, { lane: 'unordered', limit: 1 });
+    if (!row) throw new Error('there is nothing to send');
+    const parent = restoreCarrier(row.carrier);
+    const { traceId = '' } = trace.getSpanContext(parent) ?? {};
+    const { spanId } = outboxSendIds(row.job_id, row.sends);
+    const attributes = { ...row.attributes };
+    injectContext(attributes, trace.setSpanContext(parent, { traceId, spanId, traceFlags: 1 }), {});
+    await channel.sink.publish(row.topic, [{ data: Buffer.from(row.data), attributes }]);
+  }
+  const work = (run: () => Promise<Outcome>) =>
+    channel.work((worker) => worker.handle(channel.job(), run), { inbox: newInbox() });
+  const TREE = [
+    'place order [shop]',
+    '  send jobs [shop]',
+    '    process jobs [shop] attempt=1 link:producer→send jobs',
+  ].join('\n');
+
+  test('has its send span told by whoever finishes the job', async () => {
+    await work(async () => done());
+    await inSpan('place order', {}, () => enqueue('a'));
+    await publishAndDie();
+    await channel.settled.final(1);
+    expect(await channel.tree()).toBe(TREE);
+    expect(await ids()).toEqual([]);
+  });
+
+  test('and of a job that waits to be sent again, no send is told that never was', async () => {
+    const isSent = createGate();
+    await work(async () => {
+      await isSent.opened;
+      return done();
+    });
+    const sending = await relay();
+    await inSpan('place order', {}, () => enqueue('a'));
+    await lab.sent(1);
+    await sending.stop();
+    await db.database.query('UPDATE throughline.outbox SET sent_at = NULL');
+    isSent.open();
+    await channel.settled.final(1);
+    expect(await channel.tree()).toBe(TREE);
+  });
 });
 
 test('baggage that is allowed on the whole way survives the table', async () => {

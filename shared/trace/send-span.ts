@@ -1,5 +1,5 @@
 import { type Attributes, type Context, type Span, SpanKind, type SpanOptions } from '@opentelemetry/api';
-import { count } from '../shared/trace/meters.ts';
+import { count } from './meters.ts';
 import {
   ERROR_TYPE,
   JOB_ID,
@@ -13,8 +13,10 @@ import {
   MESSAGING_SYSTEM,
   MESSAGING_SYSTEM_GCP_PUBSUB,
   messagingSpanName,
-} from '../shared/trace/semconv.ts';
-import { tracer } from '../shared/trace/tracer.ts';
+  OUTBOX_SENDS,
+} from './semconv.ts';
+import { deriveIds, type SpanIds, startWithIds } from './span-ids.ts';
+import { tracer } from './tracer.ts';
 
 /** What a `send` span says of the job that is sent. */
 export interface SendFacts {
@@ -46,6 +48,39 @@ export function startSendSpan(
   if (facts.orderingKey) attributes[MESSAGING_ORDERING_KEY] = facts.orderingKey;
   const name = messagingSpanName('send', facts.topic);
   return tracer().startSpan(name, { kind: SpanKind.PRODUCER, attributes, ...options }, parent);
+}
+
+/** A row of the outbox, as much as its `send` span tells of it. */
+export interface OutboxSend extends Omit<SendFacts, 'name' | 'version'> {
+  /** `workspace.set-up.v1` */
+  readonly jobType: string;
+  /** How often the job had been sent before. */
+  readonly sends: number;
+}
+
+/**
+ * Starts the `send` span of a job from the outbox. Its id follows from job and send: a relay that died after publishing and
+ * before marking sends the job again with the same span, so that whoever got the first message finds its parent.
+ */
+export function startOutboxSendSpan(
+  { jobType, sends, ...facts }: OutboxSend,
+  parent: Context,
+  options: SpanOptions = {},
+): Span {
+  const attributes = sends > 0 ? { [OUTBOX_SENDS]: sends + 1 } : {};
+  return startWithIds(outboxSendIds(facts.jobId, sends), () =>
+    startSendSpan({ ...facts, ...nameOf(jobType) }, parent, { ...options, attributes }),
+  );
+}
+
+export function outboxSendIds(jobId: string, sends: number): SpanIds {
+  return deriveIds(`outbox/${jobId}/${sends}`);
+}
+
+/** `workspace.set-up.v1` → its name and version. */
+function nameOf(jobType: string): { readonly name: string; readonly version: number } {
+  const at = jobType.lastIndexOf('.v');
+  return { name: jobType.slice(0, at), version: Number(jobType.slice(at + 2)) };
 }
 
 /** Counts a message that was sent, or that could not be. */
