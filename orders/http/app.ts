@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http';
+import { context } from '@opentelemetry/api';
 import express, { type Express, type Request, type Response } from 'express';
 import type { SagaEngine } from '../../publisher/saga/index.ts';
 import type { Logger } from '../../shared/index.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import { serverSpanOf } from '../../shared/trace/instrumentation.ts';
+import { withOrderKey } from '../../shared/trace/order-key.ts';
 import { ORDER_KEY, SAGA_ID } from '../../shared/trace/semconv.ts';
 import { CURRENCY, orderKeySchema, orderSchema, totalsOf } from '../order.ts';
 import { viewOrder } from '../order-view.ts';
@@ -82,7 +84,9 @@ async function place(
   });
   response.setHeader('location', `/orders/${encodeURIComponent(orderKey)}`);
   if (!isNew) response.setHeader('idempotent-replayed', 'true');
-  response.status(202).json(await read(orderKey));
+  // Should the customer have hung up, the request's own span has ended, and what begins now inherits nothing from it.
+  const ofOrder = withOrderKey(context.active(), orderKey);
+  response.status(202).json(await context.with(ofOrder, () => read(orderKey)));
 }
 
 /** The customer is back from the bank. What they decided there is asked of the bank, not believed of the browser. */
@@ -92,8 +96,9 @@ async function goOn(options: OrderAppOptions, request: Request, response: Respon
   const sagaId = options.returnState.verify(orderKey, state);
   if (sagaId === undefined)
     throw new ProblemError(403, 'state-not-ours', 'the state was not signed by this shop for this order');
-  const receipt = await options.engine.signal(sagaId, THREE_D_SECURE, {});
-  describe(request, orderKey, { [SAGA_ID]: sagaId, 'order.signal': receipt });
+  const onLinked = () => describe(request, orderKey, { [SAGA_ID]: sagaId });
+  const receipt = await options.engine.signal(sagaId, THREE_D_SECURE, {}, { onLinked });
+  serverSpanOf(request)?.setAttribute('order.signal', receipt);
   if (receipt === 'duplicate') throw new ProblemError(409, 'state-used', 'this return was used already');
   if (receipt === 'late')
     throw new ProblemError(410, 'too-late', 'the order does not wait for the bank any more');

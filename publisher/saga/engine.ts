@@ -82,11 +82,17 @@ export interface SagaEngine {
   /** Resolves when the saga has ended, in whichever process. Errors: SagaTimeoutError, UnknownSagaError. */
   ended(sagaId: string, options: { readonly timeoutMs: number }): Promise<SagaOutcome>;
   /**
-   * Gives a suspended saga what it waits for, or will wait for.
+   * Gives a suspended saga what it waits for, or will wait for. The active span is linked to the saga; `onLinked` is called
+   * when that is so.
    *
    * Errors: SagaInputError when the payload does not fit, UnknownSagaError, UnknownSignalError, UnknownDefinitionError.
    */
-  signal(sagaId: string, name: string, payload: unknown): Promise<SignalReceipt>;
+  signal(
+    sagaId: string,
+    name: string,
+    payload: unknown,
+    options?: { readonly onLinked?: () => void },
+  ): Promise<SignalReceipt>;
   /** Stores a worker's result in the transaction of whoever received it. */
   deliver(tx: Transaction, result: SagaResult): Promise<void>;
 }
@@ -274,8 +280,15 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     stop: () => (stopped ??= started ? started.then(stop) : stop()),
     begin,
     ended,
-    async signal(sagaId, name, payload) {
-      const receipt = await sendSignal({ database, definitions: options.sagas, sagaId, name, payload });
+    async signal(sagaId, name, payload, { onLinked } = {}) {
+      const receipt = await sendSignal({
+        database,
+        definitions: options.sagas,
+        sagaId,
+        name,
+        payload,
+        onLinked,
+      });
       if (receipt === 'accepted') await intake.wake([sagaId]);
       return receipt;
     },

@@ -18,6 +18,8 @@ export interface SignalOptions {
   readonly sagaId: string;
   readonly name: string;
   readonly payload: unknown;
+  /** Called once the active span is linked to the saga, and belongs to its story whatever happens then. */
+  readonly onLinked?: (() => void) | undefined;
 }
 
 /** Checks a signal and stores it for the saga. The active span and the saga's are linked both ways. */
@@ -44,6 +46,7 @@ export async function sendSignal(options: SignalOptions): Promise<SignalReceipt>
   const issues = issuesOf(step.signal.payload, options.payload);
   if (issues.length > 0) throw new SagaInputError(`signal "${name}" of saga "${definition.name}"`, issues);
   linkToSpan(row.span);
+  options.onLinked?.();
   if (row.state !== 'running' && row.state !== 'waiting') return 'late';
   return (await storeSignal(database, { sagaId, name, payload: options.payload })) ? 'accepted' : 'duplicate';
 }
