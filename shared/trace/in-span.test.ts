@@ -2,6 +2,8 @@ import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startTestTelemetry, type TestTelemetry } from '../../test/fakes/telemetry.ts';
 import { inSpan } from './in-span.ts';
+import { withDerivedIds } from './span-ids.ts';
+import { tracer } from './tracer.ts';
 
 let telemetry: TestTelemetry;
 beforeEach(() => {
@@ -32,4 +34,24 @@ test('work that throws before its first await ends the span as well', async () =
   });
   await expect(failing).rejects.toThrow('at once');
   expect((await telemetry.span('work')).status).toEqual({ code: 'ERROR', message: 'at once' });
+});
+
+test('in repeated work a span has the same id, however often its neighbour tried', async () => {
+  const run = (tries: number) => {
+    const ids: string[] = [];
+    const call = (name: string, times: number) =>
+      inSpan(name, {}, async (span) => {
+        ids.push(span.spanContext().spanId);
+        for (let index = 0; index < times; index++) tracer().startSpan('try').end();
+      });
+    return context.with(withDerivedIds(context.active(), 'step 4'), async () => {
+      await call('prepare', tries);
+      await call('capture', 1);
+      await call('capture', 1);
+      return ids;
+    });
+  };
+  const first = await run(3);
+  expect(await run(1)).toEqual(first);
+  expect(new Set(first).size).toBe(3);
 });

@@ -53,6 +53,8 @@ const DERIVED = createContextKey('throughline derived ids');
 interface DerivedIds {
   readonly seed: string;
   count: number;
+  /** How many spans of each name had ids of their own. */
+  readonly named: Map<string, number>;
 }
 
 /**
@@ -60,8 +62,21 @@ interface DerivedIds {
  * their number: work that makes the same calls in the same order gets the same ids, in whichever process.
  */
 export function withDerivedIds(base: Context, seed: string): Context {
-  const ids: DerivedIds = { seed, count: 0 };
+  const ids: DerivedIds = { seed, count: 0, named: new Map() };
   return base.setValue(DERIVED, ids);
+}
+
+/**
+ * The seed for a named span of such work: it follows from the span's name, and how many of that name came before. Neither
+ * its id nor those below it depend on how many spans its neighbours began: a call that was tried three times in one run, and
+ * once in the next. Shape: undefined where ids are not derived.
+ */
+export function seedOfNamed(name: string, from: Context): string | undefined {
+  const ids = from.getValue(DERIVED) as DerivedIds | undefined;
+  if (!ids) return undefined;
+  const number = (ids.named.get(name) ?? 0) + 1;
+  ids.named.set(name, number);
+  return `${ids.seed}/${name}#${number}`;
 }
 
 function derivedInContext(): string | undefined {
