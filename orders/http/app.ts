@@ -1,11 +1,9 @@
 import type { IncomingMessage } from 'node:http';
-import { context } from '@opentelemetry/api';
 import express, { type Express, type Request, type Response } from 'express';
 import type { SagaEngine } from '../../publisher/saga/index.ts';
 import type { Logger } from '../../shared/index.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import { serverSpanOf } from '../../shared/trace/instrumentation.ts';
-import { withOrderKey } from '../../shared/trace/order-key.ts';
 import { ORDER_KEY, SAGA_ID } from '../../shared/trace/semconv.ts';
 import { CURRENCY, orderKeySchema, orderSchema, totalsOf } from '../order.ts';
 import { viewOrder } from '../order-view.ts';
@@ -75,18 +73,30 @@ async function place(
   );
   const identity = identify(parseOrRefuse(orderSchema, request.body, 'order'), idempotencyKey);
   const { amountMinor, itemsCount } = totalsOf(identity.order);
-  const answered = new Promise((resolve) => response.once('close', resolve));
-  const { orderKey, isNew } = await placeOrder(options, { ...identity, answered });
-  describe(request, orderKey, {
-    'order.items_count': itemsCount,
-    'order.amount_minor': amountMinor,
-    'order.currency': CURRENCY,
+  let hasHungUp = false;
+  const answered = new Promise<void>((resolve) => {
+    response.once('close', () => {
+      hasHungUp = !response.writableFinished;
+      resolve();
+    });
   });
+  const tell = (orderKey: string) =>
+    describe(request, orderKey, {
+      'order.items_count': itemsCount,
+      'order.amount_minor': amountMinor,
+      'order.currency': CURRENCY,
+    });
+  // The request's span has ended with the connection: an order that is placed now would hang on a request that bears no key.
+  const onStored = () => {
+    if (hasHungUp) throw new ProblemError(499, 'customer-gone', 'the customer hung up; nothing was placed');
+    tell(identity.order.orderKey);
+  };
+  const { orderKey, isNew } = await placeOrder(options, { ...identity, answered, onStored });
+  if (!isNew) tell(orderKey);
+  if (hasHungUp) return;
   response.setHeader('location', `/orders/${encodeURIComponent(orderKey)}`);
   if (!isNew) response.setHeader('idempotent-replayed', 'true');
-  // Should the customer have hung up, the request's own span has ended, and what begins now inherits nothing from it.
-  const ofOrder = withOrderKey(context.active(), orderKey);
-  response.status(202).json(await context.with(ofOrder, () => read(orderKey)));
+  response.status(202).json(await read(orderKey));
 }
 
 /** The customer is back from the bank. What they decided there is asked of the bank, not believed of the browser. */

@@ -21,6 +21,8 @@ export interface Placement {
   readonly requestHash: string;
   /** Settles when the request has been answered. */
   readonly answered: Promise<unknown>;
+  /** Called before a new order is committed; what it throws undoes everything. */
+  readonly onStored: () => void;
 }
 
 /** Makes an order key for a request that brought none. */
@@ -37,12 +39,13 @@ export function identify(order: Order, idempotencyKey: string | undefined) {
  */
 export async function placeOrder(
   { database, engine, saga }: PlaceOrderDependencies,
-  { order, sagaId, idempotencyKey, requestHash, answered }: Placement,
+  { order, sagaId, idempotencyKey, requestHash, answered, onStored }: Placement,
 ): Promise<{ readonly orderKey: string; readonly isNew: boolean }> {
   const { orderKey } = order;
   const isNew = await database.transaction(async (tx) => {
     if (!(await insertOrder(tx, { order, sagaId, idempotencyKey, requestHash }))) return false;
     await engine.begin(saga, order, { sagaId, orderKey, tx, after: answered });
+    onStored();
     return true;
   });
   if (isNew) return { orderKey, isNew };
