@@ -24,6 +24,8 @@ export interface BenchChild<Result> {
   stop(): Promise<void>;
 }
 
+const STOP_GRACE_MS = 500;
+
 export function startBenchChild<Result>(options: BenchChildOptions): BenchChild<Result> {
   const child = spawn(
     process.execPath,
@@ -66,8 +68,11 @@ export function startBenchChild<Result>(options: BenchChildOptions): BenchChild<
     },
     result: message((said) => typeof said === 'object') as Promise<Result>,
     async stop() {
-      child.kill('SIGKILL');
+      // Told first, so that it can end what it has started itself.
+      if (child.connected) child.disconnect();
+      const hard = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
       await ended;
+      clearTimeout(hard);
     },
   };
 }
