@@ -3,6 +3,7 @@ import { printable } from '../insight/printable.ts';
 import { SagaInputError } from '../publisher/saga/index.ts';
 import { ConfigError } from '../shared/config.ts';
 import { ThroughlineError } from '../shared/errors.ts';
+import { OptionsError } from '../shared/options.ts';
 import { DatabaseUnavailableError } from '../shared/storage/database.ts';
 import { SchemaError } from '../shared/storage/migrate.ts';
 
@@ -24,7 +25,10 @@ export class DeclinedError extends ThroughlineError {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   const isUsage =
-    error instanceof UsageError || error instanceof ConfigError || error instanceof SagaInputError;
+    error instanceof UsageError ||
+    error instanceof ConfigError ||
+    error instanceof SagaInputError ||
+    error instanceof OptionsError;
   return isUsage ? EXIT.usage : EXIT.failure;
 }
 

@@ -2,6 +2,9 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { addDbMigrate } from './db-migrate.ts';
 import { addDbStatus } from './db-status.ts';
+import { addFenceAdd } from './fence-add.ts';
+import { addFenceLift } from './fence-lift.ts';
+import { addFenceList } from './fence-list.ts';
 import { addSagaList } from './saga-list.ts';
 import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
@@ -13,7 +16,9 @@ const { version } = createRequire(import.meta.url)('throughline/package.json') a
 /** Every command, ready to parse. Errors of parsing: CommanderError, said on stderr already. */
 export function createProgram(): Command {
   const program = new Command('throughline')
-    .description('Looks after the database and the sagas of services that are built on Throughline.')
+    .description(
+      'Looks after the database, the sagas and the fences of services that are built on Throughline.',
+    )
     .version(version)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
@@ -27,6 +32,10 @@ export function createProgram(): Command {
   addSagaRetry(saga);
   addSagaSkip(saga);
   addSagaResolve(saga);
+  const fence = program.command('fence').description('fences: pause or cancel jobs, and let them run again');
+  addFenceAdd(fence);
+  addFenceList(fence);
+  addFenceLift(fence);
   return program;
 }
 

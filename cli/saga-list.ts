@@ -70,7 +70,7 @@ function readStates(text: string): string[] {
   throw new InvalidArgumentError(`There is no state "${unknown.join('", "')}".`);
 }
 
-function readLimit(text: string): number {
+export function readLimit(text: string): number {
   const limit = Number(text);
   if (/^\d+$/.test(text) && limit >= 1 && limit <= MAX_LIMIT) return limit;
   throw new InvalidArgumentError(`It must be a number from 1 to ${MAX_LIMIT}.`);

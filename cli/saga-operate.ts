@@ -66,7 +66,7 @@ function printReceipt({ told }: OperateCommand, { sagaId, step, traceId }: Opera
   if (traceId !== undefined) printLine(`Trace ${traceId}`);
 }
 
-function systemUser(): string {
+export function systemUser(): string {
   try {
     return userInfo().username;
   } catch {

@@ -3,7 +3,7 @@ import { type Config, ConfigError, createBatchSink, createStreamingPullSource } 
 import { assertMigrated } from '../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../shared/storage/migrations/index.ts';
 import { assertInstrumented } from '../shared/trace/instrumentation.ts';
-import { createInbox, createWorker } from '../subscriber/index.ts';
+import { createFences, createInbox, createWorker } from '../subscriber/index.ts';
 import { JOBS_DEAD_LETTER_TOPIC, JOBS_SUBSCRIPTION, JOBS_TOPIC } from './contract.ts';
 import { createPartners } from './partners/partners.ts';
 import { runProcess } from './process.ts';
@@ -28,6 +28,7 @@ export async function runWorker(config: Config): Promise<void> {
       topic: JOBS_TOPIC,
       deadLetterTopic: JOBS_DEAD_LETTER_TOPIC,
       inbox: createInbox({ database, consumer: JOBS_SUBSCRIPTION, claimMs: config.leaseMs, logger }),
+      fences: createFences({ database, logger }),
       logger,
     });
     registerOrderHandlers(worker, { outbox, partners: createPartners({ baseUrl: partnersUrl, logger }) });

@@ -10,20 +10,26 @@ export interface HandlerDependencies {
   readonly partners: Partners;
 }
 
-/** Registers what the worker does for orders. A job's id is the idempotency key of what it asks of a partner. */
+/** Registers what the worker does for orders. A job's id is the idempotency key of what it asks of a partner, and its fence is asked first. */
 export function registerOrderHandlers(worker: Worker, { outbox, partners }: HandlerDependencies): void {
   const { workspace, mail } = partners;
   worker.handle(
-    ...replyToSaga(outbox, setUpWorkspace, ({ payload: { orderKey, domain, email }, jobId }, signal) =>
-      workspace.setUp({ domain, email }, { orderKey, idempotencyKey: jobId, signal }),
-    ),
+    ...replyToSaga(outbox, setUpWorkspace, async ({ payload, jobId, checkFence }, signal) => {
+      const { orderKey, domain, email } = payload;
+      checkFence();
+      return workspace.setUp({ domain, email }, { orderKey, idempotencyKey: jobId, signal });
+    }),
   );
   worker.handle(
-    ...replyToSaga(outbox, tearDownWorkspace, async ({ payload: { orderKey, undoes }, jobId }, signal) => {
+    ...replyToSaga(outbox, tearDownWorkspace, async ({ payload, jobId, checkFence }, signal) => {
+      const { orderKey, undoes } = payload;
+      checkFence();
       await workspace.tearDown({ undoes }, { orderKey, idempotencyKey: jobId, signal });
     }),
   );
-  worker.handle(sendNotification, async ({ payload: { orderKey, email, template }, jobId }, signal) => {
+  worker.handle(sendNotification, async ({ payload, jobId, checkFence }, signal) => {
+    const { orderKey, email, template } = payload;
+    checkFence();
     await mail.send({ email, template }, { orderKey, idempotencyKey: jobId, signal });
     return done();
   });

@@ -1,5 +1,6 @@
 export { type Config, ConfigError, readConfig } from './config.ts';
 export { ThroughlineError } from './errors.ts';
+export { CAMPAIGN_ATTRIBUTE } from './job/campaign.ts';
 export { defineJob, type Job, type JobDefinition, JobDefinitionError } from './job/define.ts';
 export { AttributeConflictError, PayloadError } from './job/envelope.ts';
 export { cancelled, deadLetter, done, type Outcome, retry } from './job/outcome.ts';

@@ -22,6 +22,8 @@ export interface Delivery {
   readonly localTry: number;
   /** Its right to run, from the inbox; undefined when the worker has none. `attempt` is then the claim's. */
   readonly claim?: Claim;
+  /** See `JobDelivery`; undefined when the worker has no fences. */
+  readonly checkFence?: () => void;
 }
 
 /** What a handler gets. */
@@ -31,7 +33,17 @@ export interface JobDelivery<Payload> {
   readonly orderKey: string | undefined;
   readonly attempt: number;
   readonly message: IncomingMessage;
+  /**
+   * To be called right before each effect outside the database: throws when a fence stops the job by now, or when that is
+   * not known. Let it pass: the worker cancels the job, or keeps it until the fence is lifted, and counts no attempt.
+   *
+   * Errors: FencedError, FencesUnknownError.
+   */
+  checkFence(): void;
 }
+
+/** The `checkFence` of a worker that has no fences. */
+export function unfenced(): void {}
 
 export type Handler = (delivery: Delivery, signal: AbortSignal) => Promise<Outcome>;
 export type Middleware = (next: Handler) => Handler;

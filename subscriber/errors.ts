@@ -1,4 +1,5 @@
 import { ThroughlineError } from '../shared/errors.ts';
+import { describeTarget, type Fence } from '../shared/fence/fence.ts';
 
 /** A message of a type or version that this worker has no handler for. */
 export class UnknownJobError extends ThroughlineError {
@@ -78,6 +79,32 @@ export class InboxMissingError extends ThroughlineError {
 
   constructor(jobType: string) {
     super(`the handler of ${jobType} returned effects; give the worker an inbox to commit them with`);
+  }
+}
+
+/** A fence stops the job: nothing outside may be touched any more. The worker sees to the rest. */
+export class FencedError extends ThroughlineError {
+  override readonly name = 'FencedError';
+  readonly code = 'FENCED';
+  override readonly retryable = true;
+  readonly fence: Fence;
+
+  constructor(fence: Fence) {
+    const { id, action, target, actor, reason } = fence;
+    const what = action === 'cancel' ? 'cancels' : 'pauses';
+    super(`fence ${id} (${describeTarget(target)}) ${what} the job, by ${actor}: ${reason}`);
+    this.fence = fence;
+  }
+}
+
+/** The fences could not be read for too long: whether one stops the job is not known. */
+export class FencesUnknownError extends ThroughlineError {
+  override readonly name = 'FencesUnknownError';
+  readonly code = 'FENCES_UNKNOWN';
+  override readonly retryable = true;
+
+  constructor(trustMs: number) {
+    super(`the fences were not read for more than ${trustMs} ms, and may have changed`);
   }
 }
 

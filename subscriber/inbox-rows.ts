@@ -108,6 +108,9 @@ export interface FinishOptions {
   /** Default `done`. */
   readonly state?: 'done' | 'dead' | 'cancelled';
   readonly reason?: string;
+  /** Of a cancelled job: who did it, and by which fence. */
+  readonly cancelledBy?: string;
+  readonly fenceId?: string | undefined;
 }
 
 /** What a job left that is finished. */
@@ -133,13 +136,14 @@ export async function finishJobs(
   client: SqlClient,
   { consumer, worker }: ClaimOwner,
   claims: readonly Claim[],
-  { state = 'done', reason }: FinishOptions = {},
+  { state = 'done', reason, cancelledBy, fenceId }: FinishOptions = {},
 ): Promise<(Finished | undefined)[]> {
   const query = client.query<Finished & { readonly job_id: string }>({
     name: 'throughline-inbox-finish',
     text: `
       WITH finished AS (
-        UPDATE throughline.inbox SET state = $4, reason = $5, finished_at = now(), claimed_by = NULL, claim_until = NULL
+        UPDATE throughline.inbox SET state = $4, reason = $5, finished_at = now(), claimed_by = NULL, claim_until = NULL,
+          cancelled_by = $6, fence_id = $7::bigint
         WHERE consumer = $1 AND job_id = ANY($3::text[]) AND claimed_by = $2::uuid AND state = 'claimed'
         RETURNING job_id
       ), unneeded AS (
@@ -154,6 +158,8 @@ export async function finishJobs(
       claims.map(({ jobId }) => jobId).sort(),
       state,
       reason === undefined ? null : storableText(reason, 2_000),
+      cancelledBy ?? null,
+      fenceId ?? null,
     ],
   });
   const { rows } = await query.catch((cause) => {
@@ -182,6 +188,25 @@ export async function releaseJob(
         attempt = attempt - CASE WHEN $4::boolean THEN 0 ELSE 1 END
       WHERE consumer = $1 AND job_id = $3 AND claimed_by = $2::uuid AND state = 'claimed'`,
     values: [consumer, worker, jobId, counts],
+  });
+}
+
+/** Releases a job that a fence pauses. The outbox need not send it again meanwhile: each delivery that comes puts that off. */
+export async function releasePaused(
+  client: SqlClient,
+  { consumer, worker }: ClaimOwner,
+  { jobId }: Claim,
+): Promise<void> {
+  await client.query({
+    name: 'throughline-inbox-release-paused',
+    text: `
+      WITH released AS (
+        UPDATE throughline.inbox SET state = 'waiting', claimed_by = NULL, claim_until = NULL, attempt = attempt - 1
+        WHERE consumer = $1 AND job_id = $3 AND claimed_by = $2::uuid AND state = 'claimed'
+        RETURNING job_id
+      )
+      UPDATE throughline.outbox o SET sent_at = now() FROM released r WHERE o.job_id = r.job_id AND o.sent_at IS NOT NULL`,
+    values: [consumer, worker, jobId],
   });
 }
 
@@ -214,13 +239,14 @@ export async function renewClaims(
 const SWEEP_ROWS = 1_000;
 const SWEEP_ROUNDS = 100;
 
-/** Forgets jobs that finished long ago, tombstones too, a few at a time. Shape: how many. */
+/** Forgets jobs that finished long ago, tombstones too, a few at a time. What was cancelled is kept: it never runs again. */
 export async function sweepFinished(client: SqlClient, consumer: string, retainMs: number): Promise<void> {
   for (let round = 0; round < SWEEP_ROUNDS; round++) {
     const { rowCount } = await client.query(
       `DELETE FROM throughline.inbox WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM throughline.inbox
         WHERE finished_at < now() - $2 * interval '1 millisecond' AND consumer IN ($1, '*')
+          AND state <> 'cancelled'
         LIMIT ${SWEEP_ROWS} FOR UPDATE SKIP LOCKED))`,
       [consumer, retainMs],
     );

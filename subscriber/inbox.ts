@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Cancelled } from '../shared/job/outcome.ts';
 import type { Logger } from '../shared/log.ts';
 import { checkNumbers } from '../shared/options.ts';
 import { type Database, DatabaseUnavailableError, type Transaction } from '../shared/storage/database.ts';
@@ -9,9 +10,11 @@ import { ClaimLostError } from './errors.ts';
 import {
   claimJobs,
   type Finished,
+  type FinishOptions,
   finishJobs,
   isDone,
   releaseJob,
+  releasePaused,
   renewClaims,
   sweepFinished,
   type UnmarkedSend,
@@ -54,6 +57,10 @@ export interface Inbox {
     reason: string,
     effects?: (tx: Transaction) => Promise<void>,
   ): Promise<UnmarkedSend | undefined>;
+  /** Records a job as cancelled: by whom, why, and by which fence if it was one. Shape and errors: as `finish`. */
+  cancel(claim: Claim, cancelled: Omit<Cancelled, 'kind'>): Promise<UnmarkedSend | undefined>;
+  /** Lets go of a job that a fence pauses; the run is no attempt. Errors: none. */
+  pause(claim: Claim): Promise<void>;
   /** Lets go of a job that is to be delivered again; `counts` says whether the run was an attempt. Errors: none. */
   release(claim: Claim, counts: boolean): Promise<void>;
   /** Aborted when claims could not be renewed in time, or when `stopping` is. One signal serves many deliveries. */
@@ -120,16 +127,8 @@ export function createInbox(options: InboxOptions): Inbox {
     if (performance.now() - renewedMs > claimMs) loseClaims([...held]);
   };
 
-  const record = async (
-    claim: Claim,
-    client: SqlClient,
-    state: 'done' | 'dead' | 'cancelled',
-    reason?: string,
-  ) => {
-    const [finished] = await finishJobs(client, owner, [claim], {
-      state,
-      ...(reason !== undefined && { reason }),
-    });
+  const record = async (claim: Claim, client: SqlClient, as: FinishOptions) => {
+    const [finished] = await finishJobs(client, owner, [claim], as);
     return unmarkedOf(claim, finished);
   };
 
@@ -137,8 +136,15 @@ export function createInbox(options: InboxOptions): Inbox {
     if (!effects) return unmarkedOf(claim, await finishes.add(claim));
     return database.transaction(async (tx) => {
       await effects(tx);
-      return record(claim, tx, 'done');
+      return record(claim, tx, { state: 'done' });
     });
+  };
+
+  const letGo = async ({ jobId }: Claim, release: () => Promise<void>) => {
+    if (!held.delete(jobId)) return; // it was finished
+    await release().catch((error) =>
+      logger?.warn({ err: error, jobId }, 'a claim could not be released; it will expire'),
+    );
   };
 
   return {
@@ -162,17 +168,20 @@ export function createInbox(options: InboxOptions): Inbox {
     async bury(claim, state, reason, effects) {
       const unmarked = await database.transaction(async (tx) => {
         await effects?.(tx);
-        return record(claim, tx, state, reason);
+        return record(claim, tx, { state, reason });
       });
       held.delete(claim.jobId);
       return unmarked;
     },
-    async release(claim, counts) {
-      if (!held.delete(claim.jobId)) return; // it was finished
-      await releaseJob(database, owner, claim, counts).catch((error) =>
-        logger?.warn({ err: error, jobId: claim.jobId }, 'a claim could not be released; it will expire'),
+    async cancel(claim, { by, reason = by, fenceId }) {
+      const unmarked = await database.transaction((tx) =>
+        record(claim, tx, { state: 'cancelled', reason, cancelledBy: by, fenceId }),
       );
+      held.delete(claim.jobId);
+      return unmarked;
     },
+    pause: (claim) => letGo(claim, () => releasePaused(database, owner, claim)),
+    release: (claim, counts) => letGo(claim, () => releaseJob(database, owner, claim, counts)),
     signal(stopping) {
       if (composed?.of !== stopping || composed.lost !== lost.signal) {
         composed = { of: stopping, lost: lost.signal, signal: AbortSignal.any([stopping, lost.signal]) };

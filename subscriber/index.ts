@@ -1,3 +1,14 @@
+export { FenceExistsError, FenceLiftedError, UnknownFenceError } from '../shared/fence/errors.ts';
+export type { Fence, FenceAction, FencedFacts, FenceLift, FenceTarget } from '../shared/fence/fence.ts';
+export {
+  type AddFenceOptions,
+  addFence,
+  type FenceReceipt,
+  type LiftFenceOptions,
+  type ListFencesOptions,
+  liftFence,
+  listFences,
+} from '../shared/fence/operate.ts';
 export type { Claim, Refusal } from './claim.ts';
 export {
   DEAD_LETTER_ATTEMPTS,
@@ -18,6 +29,8 @@ export {
 } from './delivery.ts';
 export {
   ClaimLostError,
+  FencedError,
+  FencesUnknownError,
   HandlerContractError,
   HandlerTimeoutError,
   InboxMissingError,
@@ -25,6 +38,7 @@ export {
   WorkerLostError,
   WorkerStoppingError,
 } from './errors.ts';
+export { createFences, type Fences, type FencesOptions, type Watched } from './fence.ts';
 export { createInbox, type Inbox, type InboxOptions } from './inbox.ts';
 export { type ReplyOutbox, replyToSaga } from './saga-reply.ts';
 export {

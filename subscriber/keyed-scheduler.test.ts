@@ -83,6 +83,23 @@ test('an item that runs again keeps its key but not its slot (K2)', async () => 
   expect(started.at(-1)).toBe('a2');
 });
 
+test('an item that waits for its next try can be hurried, once, and no other', async () => {
+  const { add, started, end, scheduler } = scheduling(2);
+  const waiting = item('a1');
+  scheduler.add(waiting);
+  add('a2', '-1');
+  await end('a1', 600_000);
+  scheduler.hurry(item('a1'));
+  scheduler.hurry(item('-1'));
+  expect(started).toEqual(['a1', '-1']);
+  scheduler.hurry(waiting);
+  scheduler.hurry(waiting);
+  expect(started).toEqual(['a1', '-1', 'a1']);
+  await end('a1');
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(started).toEqual(['a1', '-1', 'a1', 'a2']);
+});
+
 test('a key that was used up can be used again', async () => {
   const { add, started, end } = scheduling(5);
   add('a1');

@@ -15,6 +15,7 @@ export interface SchedulerOptions<Item> {
 interface Timed<Item> {
   readonly item: Item;
   readonly timer: NodeJS.Timeout;
+  readonly due: () => void;
 }
 
 export class KeyedScheduler<Item> {
@@ -70,6 +71,16 @@ export class KeyedScheduler<Item> {
     return taken;
   }
 
+  /** Runs an item now that waits for its next try; without effect on any other. */
+  hurry(item: Item): void {
+    for (const entry of this.#again) {
+      if (entry.item !== item) continue;
+      clearTimeout(entry.timer);
+      entry.due();
+      return;
+    }
+  }
+
   /** Takes out those that stand behind the running item of a key. */
   takeBehind(key: string): Item[] {
     return this.#behind.get(key)?.splice(0) ?? [];
@@ -108,7 +119,7 @@ export class KeyedScheduler<Item> {
       this.#ready.push(item); // K2: its key is still taken
       this.#startReady();
     };
-    const entry = { item, timer: setTimeout(due, afterMs) };
+    const entry = { item, timer: setTimeout(due, afterMs), due };
     this.#again.add(entry);
   }
 

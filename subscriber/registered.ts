@@ -1,7 +1,7 @@
 import { decodePayload, readHeader } from '../shared/job/envelope.ts';
 import { OptionsError } from '../shared/options.ts';
 import type { IncomingMessage, SubscriptionFacts } from '../shared/pubsub/message-source.ts';
-import type { Delivery, Handler, Registration } from './delivery.ts';
+import { type Delivery, type Handler, type Registration, unfenced } from './delivery.ts';
 import { UnknownJobError } from './errors.ts';
 
 /** A message and how often it was tried: in all, and since it arrived here. Both count from 1. */
@@ -32,10 +32,11 @@ export function toDelivery(
 
 /** The innermost handler: checks the payload and calls the job's own. */
 export function dispatch(registrations: ReadonlyMap<string, Registration>): Handler {
-  return async ({ registration, message, jobId, jobType, orderKey, attempt }, signal) => {
+  return async (delivery, signal) => {
+    const { registration, message, jobId, jobType, orderKey, attempt, checkFence = unfenced } = delivery;
     if (!registration) throw new UnknownJobError(jobType, [...registrations.keys()]);
     const payload = decodePayload(registration.job, message.data);
-    return registration.run({ payload, jobId, orderKey, attempt, message }, signal);
+    return registration.run({ payload, jobId, orderKey, attempt, message, checkFence }, signal);
   };
 }
 

@@ -4,7 +4,7 @@ import type { Job } from '../shared/job/define.ts';
 import { deadLetter, done, type Outcome, type Retry } from '../shared/job/outcome.ts';
 import type { Logger } from '../shared/log.ts';
 import { MAX_TIMER_MS } from '../shared/max-timer.ts';
-import { checkNumbers } from '../shared/options.ts';
+import { checkNumbers, OptionsError } from '../shared/options.ts';
 import type { MessageSink } from '../shared/pubsub/message-sink.ts';
 import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
 import { count } from '../shared/trace/meters.ts';
@@ -22,16 +22,22 @@ import {
 } from './delivery.ts';
 import { createDeliveryCounter } from './delivery-counter.ts';
 import { WorkerStoppingError } from './errors.ts';
+import type { Fences } from './fence.ts';
+import { createFencedSeries } from './fence-metrics.ts';
 import type { Inbox } from './inbox.ts';
 import { KeyedScheduler } from './keyed-scheduler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.ts';
 import { type ClaimOptions, claim } from './middleware/claim.ts';
 import { classify } from './middleware/classify.ts';
 import { deadLetters } from './middleware/dead-letters.ts';
+import { fence } from './middleware/fence.ts';
 import { metrics } from './middleware/metrics.ts';
+import { pause } from './middleware/pause.ts';
 import { record } from './middleware/record.ts';
+import { renew } from './middleware/renew.ts';
 import { timeout } from './middleware/timeout.ts';
 import { retellProcessed, type TracingOptions, tracing } from './middleware/tracing.ts';
+import { createPausedDeliveries } from './paused-deliveries.ts';
 import { type Arrival, checkAttempts, dispatch, toDelivery } from './registered.ts';
 
 /**
@@ -63,6 +69,8 @@ export interface WorkerOptions {
   readonly middleware?: readonly Middleware[];
   /** Makes effects happen once, and lets handlers return `done(effects)`. Default: none. */
   readonly inbox?: Inbox;
+  /** Lets operators pause and cancel jobs; needs an inbox. Started and stopped with the worker. Default: none. */
+  readonly fences?: Fences;
   readonly logger?: Logger;
   /** Called after each delivery was settled. */
   readonly onSettled?: (delivery: Delivery, outcome: Outcome) => void;
@@ -112,6 +120,8 @@ export class DuplicateHandlerError extends ThroughlineError {
 /** What an aborted handler gets to notice. */
 const ABORT_GRACE_MS = 2_000;
 
+const NO_DATA = new Uint8Array();
+
 interface Item extends Arrival {
   localTry: number;
 }
@@ -123,11 +133,17 @@ export function createWorker(options: WorkerOptions): Worker {
     drainTimeoutMs: { min: 0 },
     continueWithinMs: { min: 0 },
   });
-  const { source, maxLeaseMs = 3_600_000 } = options;
+  const { source, maxLeaseMs = 3_600_000, fences, inbox } = options;
+  if (fences && !inbox)
+    throw new OptionsError('createWorker', [
+      'fences: expected an inbox beside them, which keeps cancelled jobs so',
+    ]);
   const registrations = new Map<string, Registration>();
   const stopping = new AbortController();
   const deliveries = createDeliveryCounter();
-  const handler = pipeline(options, registrations);
+  const paused = fences && createPausedDeliveries(fences);
+  let maxDeliveryAttempts: number | undefined;
+  const handler = pipeline(options, registrations, () => maxDeliveryAttempts);
   let leases: LeaseKeeper;
   let isStopping = false;
   let interrupted = 0;
@@ -139,7 +155,7 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   const settle = ({ message }: Item, outcome: Outcome) => {
-    if (outcome.kind === 'retry') handBack(message, outcome.afterMs ?? 0);
+    if (outcome.kind === 'retry' && outcome.paused !== 'renewed') handBack(message, outcome.afterMs ?? 0);
     // W1. Also after the lease was lost: Pub/Sub often takes a late ack, and the job is done.
     else if (leases.release(message) || !isStopping) source.ack(message);
   };
@@ -150,23 +166,32 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const { message } of scheduler.takeBehind(orderingKey)) handBack(message, afterMs);
   };
 
+  /** A paused delivery comes back when its fence is lifted; until then its worker keeps no payload of it. */
+  const keepPaused = (item: Item, delivery: Delivery, outcome: Outcome, isHere: boolean): Outcome => {
+    if (!paused || outcome.kind !== 'retry' || outcome.paused !== 'kept') return outcome;
+    const message = { ...item.message, data: NO_DATA };
+    const resume = isHere ? () => scheduler.hurry(item) : () => source.nack(message, 0);
+    return { ...outcome, afterMs: isStopping ? 0 : paused.add(delivery, outcome.afterMs ?? 0, resume) };
+  };
+
   const runItem = async (item: Item): Promise<number | undefined> => {
     if (!leases.holds(item.message)) {
       handBackBehind(item.message, 0);
       return undefined; // it waited too long, and Pub/Sub redelivers it
     }
     const delivery = toDelivery(item, source.subscription, registrations);
-    const outcome = await handler(delivery, stopping.signal).catch((error) => failedPipeline(options, error));
+    const reached = await handler(delivery, stopping.signal).catch((error) => failedPipeline(options, error));
     const saving = endedSpansSaved();
     if (saving) await saving; // before the message is settled, after which nobody would run the job again to tell them
-    const againAfterMs = waitHereMs(item.message, outcome, maxLeaseMs);
-    if (againAfterMs !== undefined && !isStopping && leases.holds(item.message)) {
-      item.localTry += 1;
-      return againAfterMs; // W2: the key stays taken
+    const isHere = waitsHere(item.message, reached, maxLeaseMs) && !isStopping && leases.holds(item.message);
+    const outcome = keepPaused(item, delivery, reached, isHere);
+    if (isHere && outcome.kind === 'retry') {
+      if (!outcome.paused) item.localTry += 1;
+      return outcome.afterMs ?? 0; // W2: the key stays taken
     }
     settle(item, outcome);
     if (outcome.kind === 'retry') {
-      if (outcome.handedBack && isStopping) interrupted += 1;
+      if (outcome.handedBack && isStopping && outcome.paused !== 'renewed') interrupted += 1;
       if (item.localTry > 1) deliveries.tried(item.message, delivery.attempt);
       handBackBehind(item.message, outcome.afterMs ?? 0);
     }
@@ -189,6 +214,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const stop = async (): Promise<StopReport> => {
     isStopping = true;
     source.pause();
+    paused?.stop();
     const unstarted = scheduler.takeWaiting();
     for (const { message } of unstarted) handBack(message, 0);
     await within(options.drainTimeoutMs ?? 25_000, scheduler.idle());
@@ -198,13 +224,14 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const message of abandoned) handBack(message, 0);
     leases?.stop();
     await source.close();
-    await options.inbox?.stop();
+    await Promise.all([inbox?.stop(), fences?.stop()]);
     return { handedBack: unstarted.length + interrupted + abandoned.length };
   };
 
   const start = async () => {
     if (isStopping) throw new WorkerStoppingError();
-    options.inbox?.start();
+    inbox?.start();
+    if (fences) createFencedSeries(registrations.values());
     leases = createLeaseKeeper({
       source,
       maxLeaseMs,
@@ -216,8 +243,12 @@ export function createWorker(options: WorkerOptions): Worker {
       },
     });
     try {
+      if (fences) await fences.start();
       await source.start({
-        onSubscription: (facts) => checkAttempts(registrations, facts),
+        onSubscription: (facts) => {
+          checkAttempts(registrations, facts);
+          maxDeliveryAttempts = facts.maxDeliveryAttempts;
+        },
         onMessage: receive,
         onError: (error) => sourceFailed(options, error),
       });
@@ -247,15 +278,22 @@ export function createWorker(options: WorkerOptions): Worker {
 }
 
 /** Every layer that a delivery passes, outermost first. */
-function pipeline(options: WorkerOptions, registrations: ReadonlyMap<string, Registration>): Handler {
-  const { topic, sink, deadLetterTopic, logger, source, inbox } = options;
+function pipeline(
+  options: WorkerOptions,
+  registrations: ReadonlyMap<string, Registration>,
+  maxDeliveryAttempts: () => number | undefined,
+): Handler {
+  const { topic, sink, deadLetterTopic, logger, source, inbox, fences } = options;
   const traced = { destination: topic, ...pick(options) };
   return compose(
+    ...(fences ? [renew({ sink, topic, maxDeliveryAttempts, logger })] : []),
     ...(inbox ? [claim({ inbox, logger, onRepeated: repeated(traced, inbox) })] : []),
+    ...(fences ? [pause(fences)] : []),
     tracing(traced),
     metrics(topic, source.subscription),
     deadLetters({ sink, topic: deadLetterTopic, logger, inbox }),
     classify,
+    ...(fences ? [fence(fences)] : []),
     record(inbox),
     ...(options.middleware ?? []),
     timeout,
@@ -276,12 +314,11 @@ function pick({ baggageKeys, continueWithinMs }: WorkerOptions) {
   return { ...(baggageKeys && { baggageKeys }), ...(continueWithinMs !== undefined && { continueWithinMs }) };
 }
 
-/** W2: how long an ordered job waits here for its next try, as long as it may be leased; undefined: it is settled now. */
-function waitHereMs(message: IncomingMessage, outcome: Outcome, maxLeaseMs: number): number | undefined {
-  if (!message.orderingKey || outcome.kind !== 'retry' || outcome.handedBack) return undefined;
-  const afterMs = outcome.afterMs ?? 0;
-  const leaseEndsMs = message.receivedAtMs + maxLeaseMs;
-  return Date.now() + afterMs < leaseEndsMs ? afterMs : undefined;
+/** W2: an ordered job waits here for its next try, as long as it may be leased. Otherwise it is settled now. */
+function waitsHere(message: IncomingMessage, outcome: Outcome, maxLeaseMs: number): boolean {
+  if (!message.orderingKey || outcome.kind !== 'retry') return false;
+  if (outcome.handedBack && !outcome.paused) return false;
+  return Date.now() + (outcome.afterMs ?? 0) < message.receivedAtMs + maxLeaseMs;
 }
 
 /** A layer of our own or of the user's failed outside classification: the message is kept, and somebody is told. */

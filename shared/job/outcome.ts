@@ -18,6 +18,11 @@ export interface Retry {
   readonly error?: unknown;
   /** True when the attempt was cut short by us (shutdown), so that it is no failure of the job. */
   readonly handedBack?: boolean;
+  /**
+   * Set when a fence pauses the job: `kept` until the fence is lifted, when the worker brings the delivery back; or
+   * `renewed`, when a fresh copy of the message stands for it, and this one can be acked.
+   */
+  readonly paused?: 'kept' | 'renewed';
 }
 
 export interface DeadLetter {
@@ -29,6 +34,9 @@ export interface DeadLetter {
 export interface Cancelled {
   readonly kind: 'cancelled';
   readonly by: string;
+  readonly reason?: string;
+  /** The fence that did it. */
+  readonly fenceId?: string;
 }
 
 const DONE: Done = { kind: 'done' };

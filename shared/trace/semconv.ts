@@ -52,6 +52,16 @@ export const JOB_OUTCOME = 'throughline.job.outcome';
 export const JOB_OUTCOME_REASON = 'throughline.job.outcome.reason';
 export const JOB_RETRY_AFTER_MS = 'throughline.job.retry_after_ms';
 
+// Fences: on the span of whoever adds or lifts one, and on the process span of a job that it cancels.
+export const FENCE_ID = 'throughline.fence.id';
+/** pause or cancel. */
+export const FENCE_ACTION = 'throughline.fence.action';
+/** What it stops, as text: `job=mail.send campaign=autumn`. */
+export const FENCE_TARGET = 'throughline.fence.target';
+/** Who added it (or, on a span of `fence.lift`, who lifts it), and why. */
+export const FENCE_ACTOR = 'throughline.fence.actor';
+export const FENCE_REASON = 'throughline.fence.reason';
+
 /** On a `send` span of the relay, from the second send on: how often the job was sent. */
 export const OUTBOX_SENDS = 'throughline.outbox.sends';
 

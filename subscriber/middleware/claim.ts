@@ -3,6 +3,7 @@ import type { Logger } from '../../shared/log.ts';
 import { DatabaseUnavailableError } from '../../shared/storage/database.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { errorMessage } from '../../shared/trace/record-error.ts';
+import { endedSpansSaved, releaseEndedSpans } from '../../shared/trace/release.ts';
 import { JOB_NAME } from '../../shared/trace/semconv.ts';
 import type { Refusal } from '../claim.ts';
 import type { Delivery, Middleware } from '../delivery.ts';
@@ -45,8 +46,11 @@ export function claim(options: ClaimOptions): Middleware {
         { ...delivery, attempt: claimed.attempt, claim: claimed },
         inbox.signal(signal),
       );
-      if (outcome.kind === 'cancelled')
-        tellUnmarkedSend(delivery, await inbox.bury(claimed, 'cancelled', outcome.by));
+      if (outcome.kind === 'cancelled') {
+        releaseEndedSpans(); // after the commit nobody would run it again to tell them
+        await endedSpansSaved();
+        tellUnmarkedSend(delivery, await inbox.cancel(claimed, outcome));
+      } else if (outcome.kind === 'retry' && outcome.paused) await inbox.pause(claimed);
       else if (outcome.kind === 'retry') await inbox.release(claimed, !outcome.handedBack);
       return outcome;
     } catch (error) {

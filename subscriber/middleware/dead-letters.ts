@@ -22,7 +22,7 @@ import {
   messagingSpanName,
 } from '../../shared/trace/semconv.ts';
 import { toDeadLetter } from '../dead-letter.ts';
-import type { Delivery, Middleware } from '../delivery.ts';
+import { type Delivery, type Middleware, unfenced } from '../delivery.ts';
 import type { Inbox } from '../inbox.ts';
 import { tellUnmarkedSend } from '../unmarked-send.ts';
 import { handBack, isNoFailure, UNRECORDED_RETRY_MS } from './hand-back.ts';
@@ -82,7 +82,8 @@ async function runHook(delivery: Delivery, { reason }: DeadLetter, tx?: Transact
   } catch {
     return; // nothing that the hook could read
   }
-  await registration.onDeadLetter({ payload, jobId, orderKey, attempt, message }, reason, tx);
+  const hooked = { payload, jobId, orderKey, attempt, message, checkFence: unfenced };
+  await registration.onDeadLetter(hooked, reason, tx);
 }
 
 async function publishDeadLetter(

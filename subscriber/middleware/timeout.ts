@@ -37,7 +37,7 @@ export const timeout: Middleware = (next) => (delivery, signal) => {
 /** The controllers that follow a signal. A worker has one signal and many handlers: one listener serves them all. */
 const followers = new WeakMap<AbortSignal, Set<AbortController>>();
 
-function follow(signal: AbortSignal, controller: AbortController): () => void {
+export function follow(signal: AbortSignal, controller: AbortController): () => void {
   if (signal.aborted) controller.abort(signal.reason);
   let set = followers.get(signal);
   if (!set) {

@@ -211,7 +211,8 @@ function describeOutcome(span: Span, outcome: Outcome): void {
   span.setAttribute(JOB_OUTCOME, outcome.kind);
   if (outcome.kind === 'done') return;
   if (outcome.kind === 'cancelled') {
-    span.setAttribute(JOB_OUTCOME_REASON, outcome.by);
+    const { by, reason } = outcome;
+    span.setAttribute(JOB_OUTCOME_REASON, reason === undefined ? by : `${by}: ${reason}`);
     return;
   }
   span.setAttribute(JOB_OUTCOME_REASON, outcome.reason);

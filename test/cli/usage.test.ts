@@ -12,6 +12,7 @@ describe('throughline: arguments and settings', () => {
       ['db', 'migrate'],
       ['db', 'status'],
       ...['list', 'show', 'retry', 'skip', 'resolve'].map((name) => ['saga', name]),
+      ...['add', 'list', 'lift'].map((name) => ['fence', name]),
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);

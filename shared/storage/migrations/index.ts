@@ -3,9 +3,10 @@ import { outboxAndInbox } from './0001-outbox-and-inbox.ts';
 import { sagas } from './0002-sagas.ts';
 import { operatorActions } from './0003-operator-actions.ts';
 import { sagasInTrouble } from './0004-sagas-in-trouble.ts';
+import { fences } from './0005-fences.ts';
 
-/** The tables of outbox, inbox and sagas. */
+/** The tables of outbox, inbox, sagas and fences. */
 export const THROUGHLINE_MIGRATIONS: MigrationSet = {
   schema: 'throughline',
-  migrations: [outboxAndInbox, sagas, operatorActions, sagasInTrouble],
+  migrations: [outboxAndInbox, sagas, operatorActions, sagasInTrouble, fences],
 };
