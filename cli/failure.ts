@@ -6,6 +6,7 @@ import { ThroughlineError } from '../shared/errors.ts';
 import { OptionsError } from '../shared/options.ts';
 import { DatabaseUnavailableError } from '../shared/storage/database.ts';
 import { SchemaError } from '../shared/storage/migrate.ts';
+import { DeadLetterInputError } from '../subscriber/index.ts';
 
 /** What scripts can trust. `usage`: arguments or settings are wrong, and nothing was done. */
 export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
@@ -22,14 +23,12 @@ export class DeclinedError extends ThroughlineError {
   readonly code = 'DECLINED';
 }
 
+/** Wrong arguments or settings, whoever found out. */
+const USAGE_ERRORS = [UsageError, ConfigError, OptionsError, SagaInputError, DeadLetterInputError];
+
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  const isUsage =
-    error instanceof UsageError ||
-    error instanceof ConfigError ||
-    error instanceof SagaInputError ||
-    error instanceof OptionsError;
-  return isUsage ? EXIT.usage : EXIT.failure;
+  return USAGE_ERRORS.some((kind) => error instanceof kind) ? EXIT.usage : EXIT.failure;
 }
 
 /** One line for people; empty when commander has said it already. Errors: none. */

@@ -2,10 +2,10 @@ import { Argument, type Command } from 'commander';
 import { printable } from '../insight/printable.ts';
 import { describeTarget, type FenceAction, type FenceTarget } from '../shared/fence/fence.ts';
 import { addFence } from '../shared/fence/operate.ts';
+import { systemUser } from './actor.ts';
 import { assertAskable, confirm } from './confirm.ts';
 import { fenceDocument, printFenceReceipt } from './fence-print.ts';
 import { printJson } from './output.ts';
-import { systemUser } from './saga-operate.ts';
 import { withDatabase } from './session.ts';
 
 interface AddOptions {

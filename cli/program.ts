@@ -2,6 +2,10 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { addDbMigrate } from './db-migrate.ts';
 import { addDbStatus } from './db-status.ts';
+import { addDeadLetterDrop } from './dead-letter-drop.ts';
+import { addDeadLetterList } from './dead-letter-list.ts';
+import { addDeadLetterRedrive } from './dead-letter-redrive.ts';
+import { addDeadLetterShow } from './dead-letter-show.ts';
 import { addFenceAdd } from './fence-add.ts';
 import { addFenceLift } from './fence-lift.ts';
 import { addFenceList } from './fence-list.ts';
@@ -17,7 +21,7 @@ const { version } = createRequire(import.meta.url)('throughline/package.json') a
 export function createProgram(): Command {
   const program = new Command('throughline')
     .description(
-      'Looks after the database, the sagas and the fences of services that are built on Throughline.',
+      'Looks after the database, sagas, fences and dead letters of services that are built on Throughline.',
     )
     .version(version)
     .exitOverride()
@@ -36,6 +40,13 @@ export function createProgram(): Command {
   addFenceAdd(fence);
   addFenceList(fence);
   addFenceLift(fence);
+  const deadLetter = program
+    .command('dead-letter')
+    .description('jobs that were given up: look at them, redrive or drop them');
+  addDeadLetterList(deadLetter);
+  addDeadLetterShow(deadLetter);
+  addDeadLetterRedrive(deadLetter);
+  addDeadLetterDrop(deadLetter);
   return program;
 }
 
@@ -56,4 +67,5 @@ Examples:
   $ throughline db migrate
   $ throughline saga list --state stuck
   $ throughline saga show 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
-  $ throughline saga retry 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11`;
+  $ throughline saga retry 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
+  $ throughline dead-letter list --since 24h`;

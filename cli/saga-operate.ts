@@ -1,10 +1,9 @@
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { printable } from '../insight/printable.ts';
 import { type OperatorAction, type OperatorReceipt, operateSaga, readSaga } from '../publisher/saga/index.ts';
 import type { Database } from '../shared/storage/database.ts';
+import { systemUser } from './actor.ts';
 import { assertAskable, confirm } from './confirm.ts';
-import { UsageError } from './failure.ts';
 import { printJson, printLine } from './output.ts';
 import { withDatabase } from './session.ts';
 
@@ -64,12 +63,4 @@ async function ask(database: Database, sagaId: string, question: string): Promis
 function printReceipt({ told }: OperateCommand, { sagaId, step, traceId }: OperatorReceipt): void {
   printLine(printable(`Saga ${sagaId}, stuck at ${step ?? '?'}: ${told}`));
   if (traceId !== undefined) printLine(`Trace ${traceId}`);
-}
-
-export function systemUser(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    throw new UsageError('the operating system does not know who you are; say it with --actor');
-  }
 }

@@ -100,6 +100,8 @@ function linkPhrase({ reason, target }: ResolvedLink): string {
       return name === undefined ? 'producer (never reported)' : `from ${name}`;
     case 'caused-by':
       return name === undefined ? 'cause (never reported)' : `caused by ${name}`;
+    case 'dead-delivery':
+      return name === undefined ? 'died in a delivery (never reported)' : `died in ${name}`;
     case 'google-client':
       return name === undefined ? "Google's client span (never reported)" : `Google's client: ${name}`;
     default:

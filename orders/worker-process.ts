@@ -3,11 +3,20 @@ import { type Config, ConfigError, createBatchSink, createStreamingPullSource } 
 import { assertMigrated } from '../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../shared/storage/migrations/index.ts';
 import { assertInstrumented } from '../shared/trace/instrumentation.ts';
-import { createFences, createInbox, createWorker } from '../subscriber/index.ts';
-import { JOBS_DEAD_LETTER_TOPIC, JOBS_SUBSCRIPTION, JOBS_TOPIC } from './contract.ts';
+import { createDeadLetterKeeper, createFences, createInbox, createWorker } from '../subscriber/index.ts';
+import {
+  JOBS_DEAD_LETTER_TOPIC,
+  JOBS_SUBSCRIPTION,
+  JOBS_TOPIC,
+  RESULTS_DEAD_LETTER_TOPIC,
+  RESULTS_TOPIC,
+} from './contract.ts';
 import { createPartners } from './partners/partners.ts';
 import { runProcess } from './process.ts';
 import { registerOrderHandlers } from './worker.ts';
+
+/** Dead letters are few: one stream is enough, and not much of the process's memory. */
+const KEEPER_PULLS = { streams: 1, maxOutstandingMessages: 200, maxOutstandingBytes: 20_000_000 };
 
 /** Errors: ConfigError, NotInstrumentedError, SchemaError, SubscriptionMissingError. */
 export async function runWorker(config: Config): Promise<void> {
@@ -32,13 +41,31 @@ export async function runWorker(config: Config): Promise<void> {
       logger,
     });
     registerOrderHandlers(worker, { outbox, partners: createPartners({ baseUrl: partnersUrl, logger }) });
+    const keeperOf = (topic: string, subscription: string) =>
+      createDeadLetterKeeper({
+        database,
+        source: createStreamingPullSource(connection, {
+          subscription,
+          ackDeadlineMs: config.ackDeadlineMs,
+          ...KEEPER_PULLS,
+        }),
+        topic,
+        logger,
+      });
+    const keepers = [
+      keeperOf(JOBS_TOPIC, JOBS_DEAD_LETTER_TOPIC),
+      keeperOf(RESULTS_TOPIC, RESULTS_DEAD_LETTER_TOPIC),
+    ];
     const { resendAfterMs } = config;
     const relay =
       config.relay === 'embedded' ? createRelay({ database, sink, logger, resendAfterMs }) : undefined;
-    await Promise.all([worker.start(), relay?.start()]);
+    await Promise.all([worker.start(), relay?.start(), ...keepers.map((keeper) => keeper.start())]);
     return {
       stop: async () => {
-        const { handedBack } = await worker.stop();
+        const [{ handedBack }] = await Promise.all([
+          worker.stop(),
+          ...keepers.map((keeper) => keeper.stop()),
+        ]);
         await relay?.stop();
         logger.info({ handedBack }, 'worker stopped');
       },

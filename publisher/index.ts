@@ -1,4 +1,5 @@
 export { type BatchingOptions, OrderingKeyPausedError } from './batcher.ts';
+export { createMessageOutbox, type MessageOutbox, type StoredMessage } from './message-outbox.ts';
 export {
   createOutbox,
   type EnqueueItem,

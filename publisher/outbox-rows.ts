@@ -12,13 +12,15 @@ export interface UnsentRow {
   readonly topic: string;
   readonly ordering_key: string | null;
   readonly data: string;
+  /** In place of `data`: what is not text. */
+  readonly bytes: Buffer | null;
   readonly attributes: Readonly<Record<string, string>>;
   readonly carrier: Carrier;
   /** How often it was published before. */
   readonly sends: number;
 }
 
-const COLUMNS = 'id, job_id, job_type, topic, ordering_key, data, attributes, carrier, sends';
+const COLUMNS = 'id, job_id, job_type, topic, ordering_key, data, bytes, attributes, carrier, sends';
 const ORDERED_LOCK = `hashtextextended('throughline outbox ordered', 0)`;
 
 export interface TakeOptions {
@@ -56,13 +58,14 @@ const TAKE_ORDERED = `
       WHERE e.sent_at IS NULL AND e.not_before > now() AND e.topic = o.topic AND e.ordering_key = o.ordering_key AND e.id <= o.id)
   ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED`;
 
-/** O1. */
+/** O1. What nobody will finish is forgotten. */
 export async function markSent(tx: SqlClient, ids: readonly string[]): Promise<void> {
   await tx.query({
     name: 'throughline-outbox-sent',
     text: `
+      WITH forgotten AS (DELETE FROM throughline.outbox WHERE id = ANY($1::bigint[]) AND once)
       UPDATE throughline.outbox SET sent_at = now(), sends = sends + 1, not_before = NULL, last_error = NULL
-      WHERE id = ANY($1::bigint[])`,
+      WHERE id = ANY($1::bigint[]) AND NOT once`,
     values: [ids],
   });
 }

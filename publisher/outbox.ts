@@ -139,7 +139,7 @@ const ANY_SPAN: SpanContext = {
  * A notification inside a transaction takes a lock on the whole database at commit; one after the commit, shared by many,
  * does not. A plain client cannot tell when it commits.
  */
-async function wake(tx: SqlClient, database: Database): Promise<void> {
+export async function wake(tx: SqlClient, database: Database): Promise<void> {
   if ('afterCommit' in tx) (tx as Transaction).afterCommit(() => database.notify(OUTBOX_CHANNEL));
   else await tx.query('SELECT pg_notify($1, $2)', [OUTBOX_CHANNEL, '']);
 }

@@ -14,11 +14,11 @@ export interface Outgoing {
 
 export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
   const parent = restoreCarrier(row.carrier, baggage);
-  const data = Buffer.from(row.data);
-  const { topic, job_id: jobId, job_type: jobType, sends } = row;
+  const data = row.bytes ?? Buffer.from(row.data);
+  const { id: rowId, topic, job_id: jobId, job_type: jobType, sends } = row;
   const orderingKey = row.ordering_key ?? undefined;
   const span = startOutboxSendSpan(
-    { topic, jobId, jobType, orderingKey, bodyBytes: data.byteLength, sends },
+    { rowId, topic, jobId, jobType, orderingKey, bodyBytes: data.byteLength, sends },
     parent,
   );
   const attributes = { ...row.attributes };
@@ -31,9 +31,11 @@ export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
 }
 
 /** About what the row's message counts for in a request, its trace context included. */
-export function rowBytes({ data, ordering_key, attributes, carrier }: UnsentRow): number {
+export function rowBytes({ data, bytes: binary, ordering_key, attributes, carrier }: UnsentRow): number {
   let bytes =
-    Buffer.byteLength(data) + (ordering_key ? Buffer.byteLength(ordering_key) : 0) + TRACEPARENT_BYTES;
+    (binary?.byteLength ?? Buffer.byteLength(data)) +
+    (ordering_key ? Buffer.byteLength(ordering_key) : 0) +
+    TRACEPARENT_BYTES;
   for (const part of [attributes, carrier]) {
     for (const [key, value] of Object.entries(part)) bytes += key.length + String(value).length;
   }

@@ -57,8 +57,9 @@ function link(of: string, traceId: string | undefined, traceFlags: TraceFlags): 
 }
 
 /** With an inbox: a run that is taken over from a worker that died is the same attempt, and has the same ids. */
-export function claimSeed({ consumer, jobId }: Claim, attempt: number): string {
-  return `${consumer}\n${jobId}\n${attempt}`;
+export function claimSeed({ consumer, jobId, redrives }: Claim, attempt: number): string {
+  const life = redrives > 0 ? `\nredriven ${redrives}` : '';
+  return `${consumer}\n${jobId}\n${attempt}${life}`;
 }
 
 function isCounted({ message }: Delivery): boolean {

@@ -14,11 +14,14 @@ export interface Claim {
   readonly attempt: number;
   /** How often a worker died with this job in hand. */
   readonly lost: number;
+  /** How often the job was taken back from death, which began its attempts afresh. */
+  readonly redrives: number;
 }
 
 /** The run that ended a job. Times in ms since the epoch. */
 export interface FinishedRun {
   readonly attempt: number;
+  readonly redrives: number;
   readonly startMs: number;
   readonly endMs: number;
 }

@@ -28,6 +28,12 @@ export const DEAD_LETTER_TRACEPARENT = 'dead-letter-traceparent';
 const FOLDED = 'dead-letter-folded';
 const OWN_PREFIX = 'dead-letter-';
 
+/** What Pub/Sub writes when it forwards a message itself. */
+export const FORWARDED_DELIVERY_COUNT = 'CloudPubSubDeadLetterSourceDeliveryCount';
+export const FORWARDED_SUBSCRIPTION = 'CloudPubSubDeadLetterSourceSubscription';
+export const FORWARDED_PUBLISH_TIME = 'CloudPubSubDeadLetterSourceTopicPublishTime';
+const FORWARDED_PREFIX = 'CloudPubSubDeadLetterSource';
+
 const MAX_REASON_BYTES = 1_000;
 
 /** Errors: MessageLimitError when the message is too large even so; then Pub/Sub's own forwarding has to take it. */
@@ -51,9 +57,18 @@ export function fromDeadLetter(
   dead: Pick<IncomingMessage, 'data' | 'attributes' | 'orderingKey'>,
 ): OutgoingMessage {
   const orderingKey = dead.orderingKey ? { orderingKey: dead.orderingKey } : {};
-  const folded = dead.attributes[FOLDED] === 'attributes' ? unfold(Buffer.from(dead.data)) : undefined;
-  if (folded) return { ...folded, ...orderingKey };
-  return { data: dead.data, attributes: originalAttributes(dead.attributes), ...orderingKey };
+  const { data, attributes } = unburied(dead);
+  return { data, attributes: withoutReservedAttributes(attributes), ...orderingKey };
+}
+
+/** Data and attributes of the message that died, those included that Pub/Sub would refuse from a publisher. */
+export function unburied({
+  data,
+  attributes,
+}: Pick<IncomingMessage, 'data' | 'attributes'>): Pick<OutgoingMessage, 'data' | 'attributes'> {
+  const isFolded = attributes[FOLDED] === 'attributes' && !isForwarded(attributes);
+  const folded = isFolded ? unfold(Buffer.from(data)) : undefined;
+  return folded ?? { data, attributes: withoutExplanation(attributes) };
 }
 
 const attributesLine = z.record(z.string(), z.string());
@@ -71,8 +86,18 @@ function unfold(data: Buffer): Pick<OutgoingMessage, 'data' | 'attributes'> | un
 }
 
 function originalAttributes(attributes: Readonly<Record<string, string>>): Record<string, string> {
-  const own = Object.entries(withoutReservedAttributes(attributes));
-  return Object.fromEntries(own.filter(([key]) => !key.startsWith(OWN_PREFIX)));
+  return withoutReservedAttributes(withoutExplanation(attributes));
+}
+
+/** The attributes without those that explain a death: of this one, or of one before. */
+function withoutExplanation(attributes: Readonly<Record<string, string>>): Record<string, string> {
+  const isOurs = (key: string) => !key.startsWith(OWN_PREFIX) && !key.startsWith(FORWARDED_PREFIX);
+  return Object.fromEntries(Object.entries(attributes).filter(([key]) => isOurs(key)));
+}
+
+/** Whether Pub/Sub forwarded a message itself. What it says of its death otherwise is then a stranger's word. */
+export function isForwarded(attributes: Readonly<Record<string, string>>): boolean {
+  return Object.hasOwn(attributes, FORWARDED_SUBSCRIPTION);
 }
 
 function explanation(message: IncomingMessage, details: DeadLetterDetails): Record<string, string> {

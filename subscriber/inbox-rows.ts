@@ -21,7 +21,7 @@ export async function claimJobs(
     one.jobId < other.jobId ? -1 : 1,
   );
   const ids = distinct.map(({ jobId }) => jobId);
-  const { rows } = await client.query<{ job_id: string; attempt: number; lost: number }>({
+  const { rows } = await client.query<{ job_id: string; attempt: number; lost: number; redrives: number }>({
     name: 'throughline-inbox-claim',
     text: CLAIM,
     values: [owner.consumer, owner.worker, ids, distinct.map(({ jobType }) => jobType), owner.claimMs],
@@ -34,7 +34,7 @@ export async function claimJobs(
     const row = claimed.get(jobId);
     if (!row || given.has(jobId)) return refusals.get(jobId) ?? { kind: 'held', forMs: owner.claimMs };
     given.add(jobId);
-    return { consumer: owner.consumer, jobId, attempt: row.attempt, lost: row.lost };
+    return { consumer: owner.consumer, jobId, attempt: row.attempt, lost: row.lost, redrives: row.redrives };
   });
 }
 
@@ -49,13 +49,14 @@ const CLAIM = `
     attempt = i.attempt + CASE WHEN i.state = 'waiting' THEN 1 ELSE 0 END,
     lost = i.lost + CASE WHEN i.state = 'claimed' THEN 1 ELSE 0 END
   WHERE i.state = 'waiting' OR (i.state = 'claimed' AND i.claim_until < now())
-  RETURNING job_id, attempt, lost`;
+  RETURNING job_id, attempt, lost, redrives`;
 
 interface RefusedRow {
   readonly job_id: string;
   readonly consumer: string;
   readonly state: string;
   readonly attempt: number;
+  readonly redrives: number;
   readonly reason: string | null;
   readonly for_ms: number | null;
   readonly start_ms: number | null;
@@ -71,7 +72,7 @@ async function explain(
   const { rows } = await client.query<RefusedRow & Record<string, unknown>>({
     name: 'throughline-inbox-explain',
     text: `
-      SELECT job_id, consumer, state, attempt, reason,
+      SELECT job_id, consumer, state, attempt, redrives, reason,
         extract(epoch FROM claim_until - now())::float8 * 1000 AS for_ms,
         extract(epoch FROM claimed_at)::float8 * 1000 AS start_ms,
         extract(epoch FROM finished_at)::float8 * 1000 AS end_ms
@@ -80,24 +81,31 @@ async function explain(
     values: [consumer, ids],
   });
   const over = rows.filter(({ state }) => state !== 'claimed' && state !== 'waiting');
-  if (over.length > 0) await removeUnneeded(client, [...new Set(over.map(({ job_id }) => job_id))].sort());
+  if (over.length > 0)
+    await removeUnneeded(client, consumer, [...new Set(over.map(({ job_id }) => job_id))].sort());
   return new Map(rows.map((row) => [row.job_id, refusalOf(row)]));
 }
 
-/** A row that stays locked for too long stays: it is sent again, and removed when that is refused. No claim fails for it. */
-async function removeUnneeded(client: SqlClient, ids: readonly string[]): Promise<void> {
+/**
+ * A row that stays locked for too long stays: it is sent again, and removed when that is refused. No claim fails for it.
+ * A job that was redriven since it was looked up is not over any more, and its row is a new one.
+ */
+async function removeUnneeded(client: SqlClient, consumer: string, ids: readonly string[]): Promise<void> {
   const query = client.query({
     name: 'throughline-inbox-unneeded',
-    text: 'DELETE FROM throughline.outbox WHERE job_id = ANY($1::text[])',
-    values: [ids],
+    text: `
+      DELETE FROM throughline.outbox o WHERE job_id = ANY($1::text[]) AND EXISTS (
+        SELECT FROM throughline.inbox i WHERE i.job_id = o.job_id AND i.consumer IN ($2, '*')
+          AND i.state NOT IN ('claimed', 'waiting'))`,
+    values: [ids, consumer],
   });
   await query.catch((error) => {
     if (!isLockTimeout(error)) throw error;
   });
 }
 
-function refusalOf({ state, attempt, reason, for_ms, start_ms, end_ms }: RefusedRow): Refusal {
-  const run = { attempt, startMs: start_ms ?? 0, endMs: end_ms ?? 0 };
+function refusalOf({ state, attempt, redrives, reason, for_ms, start_ms, end_ms }: RefusedRow): Refusal {
+  const run = { attempt, redrives, startMs: start_ms ?? 0, endMs: end_ms ?? 0 };
   if (state === 'done') return { kind: 'done', ...run };
   if (state === 'dead') return { kind: 'dead', reason: reason ?? 'given up', ...run };
   if (state === 'cancelled') return { kind: 'cancelled', reason: reason ?? 'cancelled' };
@@ -120,6 +128,7 @@ export interface Finished {
 }
 
 export interface UnmarkedSend {
+  readonly rowId: string;
   readonly topic: string;
   /** How often it had been sent before. */
   readonly sends: number;
@@ -149,7 +158,7 @@ export async function finishJobs(
       ), unneeded AS (
         DELETE FROM throughline.outbox o USING finished f WHERE o.job_id = f.job_id AND o.job_id = ANY($3::text[])
         RETURNING o.job_id, CASE WHEN sent_at IS NULL THEN
-          json_build_object('topic', topic, 'sends', sends, 'carrier', carrier) END AS unmarked
+          json_build_object('rowId', id::text, 'topic', topic, 'sends', sends, 'carrier', carrier) END AS unmarked
       )
       SELECT job_id, unmarked FROM finished LEFT JOIN unneeded USING (job_id)`,
     values: [

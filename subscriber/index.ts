@@ -19,6 +19,48 @@ export {
   DEAD_LETTER_TRACEPARENT,
   fromDeadLetter,
 } from './dead-letter.ts';
+export { type DropOptions, dropDeadLetter } from './dead-letters/drop.ts';
+export {
+  DeadLetterInputError,
+  DeadLetterRefusedError,
+  DeadLetterSettledError,
+  JobCancelledError,
+  JobDoneError,
+  JobHeldError,
+  NotSendableError,
+  UnknownDeadLetterError,
+} from './dead-letters/errors.ts';
+export {
+  countDeadLetters,
+  LETTER_STATES,
+  type LetterFilter,
+  type LetterState,
+  type LetterSummary,
+  type LetterView,
+  listDeadLetters,
+  readDeadLetter,
+} from './dead-letters/find.ts';
+export {
+  type BulkDropOptions,
+  type BulkLetter,
+  type BulkOptions,
+  type BulkRedriveOptions,
+  type BulkReport,
+  dropDeadLetters,
+  redriveDeadLetters,
+} from './dead-letters/in-bulk.ts';
+export {
+  createDeadLetterKeeper,
+  type DeadLetterKeeper,
+  type DeadLetterKeeperOptions,
+  type KeptLetter,
+} from './dead-letters/keeper.ts';
+export {
+  type LetterReceipt,
+  type MessageOutbox,
+  type RedriveOptions,
+  redriveDeadLetter,
+} from './dead-letters/redrive.ts';
 export {
   compose,
   type DeadLetterHook,

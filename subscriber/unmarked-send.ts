@@ -13,11 +13,11 @@ export function tellUnmarkedSend(
   unmarked: UnmarkedSend | undefined,
 ): void {
   if (!unmarked || jobType === undefined) return;
-  const { topic, sends, carrier } = unmarked;
+  const { rowId, topic, sends, carrier } = unmarked;
   const bearer = spanContextOf({ traceparent: message.attributes['traceparent'] ?? '' });
   // Otherwise the row waited to be sent again, and this message came from a send before.
-  if (bearer?.spanId !== outboxSendIds(jobId, sends).spanId) return;
+  if (bearer?.spanId !== outboxSendIds(rowId, jobId, sends).spanId) return;
   const { orderingKey, publishedAtMs: atMs } = message;
-  const facts = { topic, jobId, jobType, orderingKey, bodyBytes: message.data.byteLength, sends };
+  const facts = { rowId, topic, jobId, jobType, orderingKey, bodyBytes: message.data.byteLength, sends };
   startOutboxSendSpan(facts, restoreCarrier(carrier), { startTime: atMs }).end(atMs);
 }

@@ -303,8 +303,8 @@ function pipeline(
 function repeated(traced: TracingOptions, { consumer }: Inbox): ClaimOptions['onRepeated'] {
   return (delivery, run) => {
     const { jobId } = delivery;
-    const { attempt } = run;
-    const finished = { ...delivery, attempt, claim: { consumer, jobId, attempt, lost: 0 } };
+    const { attempt, redrives } = run;
+    const finished = { ...delivery, attempt, claim: { consumer, jobId, attempt, lost: 0, redrives } };
     const outcome = run.kind === 'done' ? done() : deadLetter(run.reason);
     retellProcessed(traced, finished, { ...run, outcome });
   };

@@ -293,7 +293,9 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
       return receipt;
     },
     async deliver(tx, result) {
-      await storeSignal(tx, { sagaId: result.sagaId, name: jobSignal(result.jobId), payload: result });
+      const { sagaId, jobId, outcome } = result;
+      const supersedesFailure = outcome === 'done';
+      await storeSignal(tx, { sagaId, name: jobSignal(jobId), payload: result, supersedesFailure });
       tx.afterCommit(() => void intake.wake([result.sagaId]));
     },
   };

@@ -78,28 +78,34 @@ export interface StoredSignal {
   readonly sagaId: string;
   readonly name: string;
   readonly payload: unknown;
+  /** Takes the place of a result that says that the job had failed. */
+  readonly supersedesFailure?: boolean;
 }
 
 /**
  * Stores a signal and has somebody look at the saga, whichever process is there to do it: the row says that it is due.
- * A saga that has been undone is looked at again, because a worker's result may say that a step did happen (machine.ts: M5).
+ * A saga that has been undone is looked at again, because a worker's result may say that a step did happen (machine.ts: M5):
+ * also one that said before that it had failed, when an operator redrives its job (`supersedesFailure`).
  *
  * Shape: false when a signal of that name is there already.
  */
 export async function storeSignal(
   client: SqlClient,
-  { sagaId, name, payload }: StoredSignal,
+  { sagaId, name, payload, supersedesFailure = false }: StoredSignal,
 ): Promise<boolean> {
   const { rowCount } = await client.query(
     `WITH stored AS (
-       INSERT INTO throughline.saga_signal (saga_id, name, payload, carrier) VALUES ($1, $2, $3, $4)
-       ON CONFLICT DO NOTHING RETURNING saga_id
+       INSERT INTO throughline.saga_signal AS s (saga_id, name, payload, carrier) VALUES ($1, $2, $3, $4)
+       ON CONFLICT (saga_id, name) DO UPDATE
+         SET payload = excluded.payload, carrier = excluded.carrier, received_at = now(), taken_at = NULL
+         WHERE $5::boolean AND s.payload::text LIKE '%"outcome":"failed"%'
+       RETURNING saga_id
      ), woken AS (
        UPDATE throughline.saga s SET wake_at = now(), ended_at = NULL FROM stored
        WHERE s.id = stored.saga_id AND (s.ended_at IS NULL OR s.state = 'compensated')
      )
      SELECT saga_id FROM stored`,
-    [sagaId, name, JSON.stringify(payload), JSON.stringify(captureCarrier())],
+    [sagaId, name, JSON.stringify(payload), JSON.stringify(captureCarrier()), supersedesFailure],
   );
   return rowCount === 1;
 }

@@ -9,6 +9,7 @@ import { LINK_REASON } from './semconv.ts';
  * - `undoes`: the step that a compensation undoes
  * - `failed-step`: the step whose failure made the compensation necessary
  * - `google-client`: the context that Google's own client tracing wrote beside ours
+ * - `dead-delivery`: the delivery in which a job died that is redriven or dropped
  * - `caused-by`: any other cause (a batch, a campaign, an operator's request)
  */
 export type LinkReason =
@@ -17,6 +18,7 @@ export type LinkReason =
   | 'undoes'
   | 'failed-step'
   | 'google-client'
+  | 'dead-delivery'
   | 'caused-by';
 
 /** A link to `target` that says why; undefined when there is nothing valid to link to. */

@@ -61,6 +61,9 @@ export const FENCE_TARGET = 'throughline.fence.target';
 /** Who added it (or, on a span of `fence.lift`, who lifts it), and why. */
 export const FENCE_ACTOR = 'throughline.fence.actor';
 export const FENCE_REASON = 'throughline.fence.reason';
+/** On an operator's span: the stored letter that was redriven or dropped, and how many of them a bulk action settled. */
+export const DEAD_LETTER_ID = 'throughline.dead_letter.id';
+export const DEAD_LETTERS_SETTLED = 'throughline.dead_letter.settled';
 
 /** On a `send` span of the relay, from the second send on: how often the job was sent. */
 export const OUTBOX_SENDS = 'throughline.outbox.sends';

@@ -52,6 +52,8 @@ export function startSendSpan(
 
 /** A row of the outbox, as much as its `send` span tells of it. */
 export interface OutboxSend extends Omit<SendFacts, 'name' | 'version'> {
+  /** Of the row: a job that is enqueued again, because it is redriven, has another one. */
+  readonly rowId: string;
   /** `workspace.set-up.v1` */
   readonly jobType: string;
   /** How often the job had been sent before. */
@@ -59,28 +61,28 @@ export interface OutboxSend extends Omit<SendFacts, 'name' | 'version'> {
 }
 
 /**
- * Starts the `send` span of a job from the outbox. Its id follows from job and send: a relay that died after publishing and
+ * Starts the `send` span of a job from the outbox. Its id follows from row, job and send: a relay that died after publishing and
  * before marking sends the job again with the same span, so that whoever got the first message finds its parent.
  */
 export function startOutboxSendSpan(
-  { jobType, sends, ...facts }: OutboxSend,
+  { rowId, jobType, sends, ...facts }: OutboxSend,
   parent: Context,
   options: SpanOptions = {},
 ): Span {
   const attributes = sends > 0 ? { [OUTBOX_SENDS]: sends + 1 } : {};
-  return startWithIds(outboxSendIds(facts.jobId, sends), () =>
+  return startWithIds(outboxSendIds(rowId, facts.jobId, sends), () =>
     startSendSpan({ ...facts, ...nameOf(jobType) }, parent, { ...options, attributes }),
   );
 }
 
-export function outboxSendIds(jobId: string, sends: number): SpanIds {
-  return deriveIds(`outbox/${jobId}/${sends}`);
+export function outboxSendIds(rowId: string, jobId: string, sends: number): SpanIds {
+  return deriveIds(`outbox/${rowId}/${jobId}/${sends}`);
 }
 
-/** `workspace.set-up.v1` → its name and version. */
+/** `workspace.set-up.v1` → its name and version; 0 where a stranger's type says none. */
 function nameOf(jobType: string): { readonly name: string; readonly version: number } {
-  const at = jobType.lastIndexOf('.v');
-  return { name: jobType.slice(0, at), version: Number(jobType.slice(at + 2)) };
+  const [, name, version] = /^(.*)\.v(\d+)$/.exec(jobType) ?? [];
+  return name === undefined ? { name: jobType, version: 0 } : { name, version: Number(version) };
 }
 
 /** Counts a message that was sent, or that could not be. */

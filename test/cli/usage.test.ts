@@ -13,6 +13,7 @@ describe('throughline: arguments and settings', () => {
       ['db', 'status'],
       ...['list', 'show', 'retry', 'skip', 'resolve'].map((name) => ['saga', name]),
       ...['add', 'list', 'lift'].map((name) => ['fence', name]),
+      ...['list', 'show', 'redrive', 'drop'].map((name) => ['dead-letter', name]),
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);

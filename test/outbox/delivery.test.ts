@@ -86,7 +86,7 @@ describe('a relay that dies between publishing and marking', () => {
     if (!row) throw new Error('there is nothing to send');
     const parent = restoreCarrier(row.carrier);
     const { traceId = '' } = trace.getSpanContext(parent) ?? {};
-    const { spanId } = outboxSendIds(row.job_id, row.sends);
+    const { spanId } = outboxSendIds(row.id, row.job_id, row.sends);
     const attributes = { ...row.attributes };
     injectContext(attributes, trace.setSpanContext(parent, { traceId, spanId, traceFlags: 1 }), {});
     await channel.sink.publish(row.topic, [{ data: Buffer.from(row.data), attributes }]);

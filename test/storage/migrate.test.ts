@@ -64,6 +64,15 @@ test('a database that is behind gets only what it lacks, and keeps its rows', as
   expect(rows).toEqual([{ id: '1', total: 0 }]);
 });
 
+test('a migration that is added between two that are applied is applied after them', async () => {
+  const late: Migration = { name: '0004-late', sql: `CREATE TABLE ${schema}.late (id bigint)` };
+  expect(await migrate(database, setOf(orders(), late))).toEqual(['0001-orders', '0004-late']);
+  const set = setOf(orders(), totals(), late);
+  expect((await migrationStatus(database, set)).pending).toEqual(['0002-totals']);
+  expect(await migrate(database, set)).toEqual(['0002-totals']);
+  await assertMigrated(database, [set]);
+});
+
 test('processes that migrate at the same time apply each migration once', async () => {
   const set = setOf(orders(), totals());
   const others = ['one', 'two', 'three'].map(() => openDatabase({ connectionString: db.url }));

@@ -29,5 +29,16 @@ export function createCounterReader() {
     const value = points.at(-1)?.value;
     return value === undefined ? undefined : Number(value);
   };
-  return { reader, sum, gauge };
+  /** The label sets in which there is a value, be it 0. */
+  const labelSets = async (name: string): Promise<Readonly<Record<string, unknown>>[]> => {
+    const { resourceMetrics } = await reader.collect();
+    return resourceMetrics.scopeMetrics
+      .flatMap((scope) => scope.metrics)
+      .filter(({ descriptor }) => descriptor.name === name)
+      .flatMap(
+        ({ dataPoints }): readonly { readonly attributes: Readonly<Record<string, unknown>> }[] => dataPoints,
+      )
+      .map(({ attributes }) => attributes);
+  };
+  return { reader, sum, gauge, labelSets };
 }

@@ -6,7 +6,7 @@ import { type PartnersSandbox, startPartnersSandbox } from '../../emulator/partn
 import { topology } from '../../orders/contract.ts';
 import { ORDERS_MIGRATIONS } from '../../orders/storage/migrations.ts';
 import { type Child, startChild } from '../../scripts/system/child.ts';
-import { applyTopology, connect } from '../../shared/index.ts';
+import { applyTopology, connect, createBatchSink, type OutgoingMessage } from '../../shared/index.ts';
 import { openDatabase } from '../../shared/storage/database.ts';
 import { migrate } from '../../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../../shared/storage/migrations/index.ts';
@@ -27,6 +27,8 @@ export interface Shop {
   /** The first service listens where customers come back to; further ones on any port. */
   startService(settings?: Settings): Promise<Child<{ readonly url: string }>>;
   startWorker(settings?: Settings): Promise<Child<object>>;
+  /** Publishes as a stranger. */
+  publish(topic: string, message: OutgoingMessage): Promise<void>;
   /** What happened at the partners for an order, in order. */
   effects(orderKey: string): string[];
   /** Ends every process, and forgets everything. */
@@ -56,7 +58,8 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   const publicPort = String(await freePort());
   const projectId = `p-${randomUUID()}`;
   const connection = await connect({ projectId, emulatorHost: emulator.host });
-  await applyTopology(connection, topology).finally(() => connection.close());
+  await applyTopology(connection, topology);
+  const strangers = createBatchSink(connection);
   const base = {
     LOG_LEVEL: 'warn',
     DATABASE_URL: databaseUrl,
@@ -96,9 +99,14 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
         THROUGHLINE_RELAY: 'off',
         ...settings,
       }),
+    async publish(topic, message) {
+      await strangers.publish(topic, [message]);
+    },
     effects: (orderKey) => sandbox.effects(orderKey).map(({ partner, effect }) => `${partner}/${effect}`),
     async close() {
       await Promise.all(children.map((child) => child.kill()));
+      await strangers.close();
+      await connection.close();
       await Promise.all([sandbox.close(), emulator.close(), receiver.close()]);
       await own?.close();
     },

@@ -17,6 +17,8 @@ export interface Stage {
   flush(): Promise<void>;
   /** A counter's sum over the label sets that contain `labels`. */
   counter(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
+  /** The label sets in which a metric has a value, be it 0. */
+  labelSets(name: string): Promise<Readonly<Record<string, unknown>>[]>;
   close(): Promise<void>;
 }
 
@@ -41,6 +43,7 @@ export async function startStage(target: PubSubTarget): Promise<Stage> {
     newChannel: (options) => createChannel(stage, options),
     flush: () => telemetry.flush(),
     counter: counters.sum,
+    labelSets: counters.labelSets,
     async close() {
       await connection.close();
       await telemetry.shutdown();

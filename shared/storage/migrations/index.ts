@@ -4,9 +4,10 @@ import { sagas } from './0002-sagas.ts';
 import { operatorActions } from './0003-operator-actions.ts';
 import { sagasInTrouble } from './0004-sagas-in-trouble.ts';
 import { fences } from './0005-fences.ts';
+import { deadLetters } from './0006-dead-letters.ts';
 
-/** The tables of outbox, inbox, sagas and fences. */
+/** The tables of outbox, inbox, sagas, fences and dead letters. */
 export const THROUGHLINE_MIGRATIONS: MigrationSet = {
   schema: 'throughline',
-  migrations: [outboxAndInbox, sagas, operatorActions, sagasInTrouble, fences],
+  migrations: [outboxAndInbox, sagas, operatorActions, sagasInTrouble, fences, deadLetters],
 };
