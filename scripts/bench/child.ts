@@ -24,8 +24,6 @@ export interface BenchChild<Result> {
   stop(): Promise<void>;
 }
 
-const STOP_GRACE_MS = 500;
-
 export function startBenchChild<Result>(options: BenchChildOptions): BenchChild<Result> {
   const child = spawn(
     process.execPath,
@@ -68,11 +66,8 @@ export function startBenchChild<Result>(options: BenchChildOptions): BenchChild<
     },
     result: message((said) => typeof said === 'object') as Promise<Result>,
     async stop() {
-      // Told first, so that it can end what it has started itself.
-      if (child.connected) child.disconnect();
-      const hard = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+      child.kill('SIGKILL');
       await ended;
-      clearTimeout(hard);
     },
   };
 }
