@@ -50,10 +50,9 @@ export interface Inbox {
    * Errors: ClaimLostError; FinishBlockedError; what `effects` throws.
    */
   finish(claim: Claim, effects?: (tx: Transaction) => Promise<void>): Promise<UnmarkedSend | undefined>;
-  /** Records a job as dead or cancelled. Shape and errors: as `finish`. */
+  /** Records a job as dead. Shape and errors: as `finish`. */
   bury(
     claim: Claim,
-    state: 'dead' | 'cancelled',
     reason: string,
     effects?: (tx: Transaction) => Promise<void>,
   ): Promise<UnmarkedSend | undefined>;
@@ -165,10 +164,10 @@ export function createInbox(options: InboxOptions): Inbox {
       held.delete(claim.jobId);
       return unmarked;
     },
-    async bury(claim, state, reason, effects) {
+    async bury(claim, reason, effects) {
       const unmarked = await database.transaction(async (tx) => {
         await effects?.(tx);
-        return record(claim, tx, { state, reason });
+        return record(claim, tx, { state: 'dead', reason });
       });
       held.delete(claim.jobId);
       return unmarked;

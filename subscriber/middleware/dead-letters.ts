@@ -54,9 +54,7 @@ export function deadLetters(options: DeadLettersOptions): Middleware {
       await publishDeadLetter(options, delivery, outcome);
       if (inbox && claim) {
         await tellBefore(outcome);
-        const unmarked = await inbox.bury(claim, 'dead', outcome.reason, (tx) =>
-          runHook(delivery, outcome, tx),
-        );
+        const unmarked = await inbox.bury(claim, outcome.reason, (tx) => runHook(delivery, outcome, tx));
         tellUnmarkedSend(delivery, unmarked);
       }
     } catch (error) {

@@ -106,7 +106,7 @@ test('I3: an expired claim is taken over as the same attempt, and its old owner 
   expect(taken).toMatchObject({ attempt: 1, lost: 1 });
   await expect(inbox.finish(old, effect('old'))).rejects.toThrow(ClaimLostError);
   await expect(inbox.finish(old)).rejects.toThrow(ClaimLostError);
-  await expect(inbox.bury(old, 'dead', 'late', effect('old'))).rejects.toThrow(ClaimLostError);
+  await expect(inbox.bury(old, 'late', effect('old'))).rejects.toThrow(ClaimLostError);
   await inbox.release(old, true);
   expect(await row()).toMatchObject({ state: 'claimed', attempt: 1 });
   await other.finish(taken, effect('new'));
@@ -125,8 +125,8 @@ test('attempts count runs whose end is known: a release that counts makes the ne
 
 test.each([
   ['done', (claim: Claim) => inbox.finish(claim)],
-  ['dead', (claim: Claim) => inbox.bury(claim, 'dead', 'no use')],
-  ['cancelled', (claim: Claim) => inbox.bury(claim, 'cancelled', 'operator')],
+  ['dead', (claim: Claim) => inbox.bury(claim, 'no use')],
+  ['cancelled', (claim: Claim) => inbox.cancel(claim, { by: 'operator' })],
 ])('I4: a job that is %s stays so, and is taken out of the outbox whoever asks', async (state, end) => {
   await end(await claimed(inbox));
   await database.query(`INSERT INTO throughline.outbox (job_id, job_type, topic, data, attributes, carrier, sent_at)
