@@ -4,10 +4,10 @@ import { isStorable, refuseUnstorable, storableText, UnstorableDataError } from 
 import { withTimeLimit } from '../../shared/time-limit.ts';
 import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
 import type { ActiveSaga } from './active-saga.ts';
+import { type AttemptFacts, type LiveAttempt, startAttempt } from './attempt-spans.ts';
 import type { CompensationContext, StepContext } from './define.ts';
 import { EngineStoppingError, ProcessLostError, ResultNotJsonError, StepTimeoutError } from './errors.ts';
 import type { StoredError } from './event.ts';
-import { type AttemptFacts, type LiveAttempt, startAttempt } from './saga-spans.ts';
 import { isSuspension } from './suspend.ts';
 
 /** How one attempt of a function went. */

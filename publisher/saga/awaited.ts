@@ -3,11 +3,11 @@ import { sagaResultJob } from '../../shared/job/saga-result.ts';
 import { refuseUnstorable, storableText } from '../../shared/storable.ts';
 import type { ActiveSaga, PendingSignal } from './active-saga.ts';
 import { asJson, storedError } from './attempt.ts';
+import { tellAttempt } from './attempt-spans.ts';
 import type { Extras } from './checkpoint.ts';
 import { JobResultError, JobTimeoutError, SignalTimeoutError } from './errors.ts';
 import type { OperatorAction, SagaEvent, StoredError } from './event.ts';
 import { accepts, type Command, jobSignal } from './machine.ts';
-import { tellAttempt } from './saga-spans.ts';
 
 /** What came for a saga that waits, rests or has ended, and is to be written. */
 export interface Arrived {

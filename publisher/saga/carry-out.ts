@@ -14,19 +14,19 @@ import {
   stepContext,
   storedError,
 } from './attempt.ts';
-import { jobIdOf } from './awaited.ts';
-import type { Extras } from './checkpoint.ts';
-import type { Step } from './define.ts';
-import { ProcessLostError, UnknownSignalError } from './errors.ts';
-import type { SagaEvent } from './event.ts';
-import type { Command, StepState } from './machine.ts';
 import {
   type AttemptFacts,
   endAttempt,
   type LiveAttempt,
   reserveAttempt,
   tellAttempt,
-} from './saga-spans.ts';
+} from './attempt-spans.ts';
+import { jobIdOf } from './awaited.ts';
+import type { Extras } from './checkpoint.ts';
+import type { Step } from './define.ts';
+import { ProcessLostError, UnknownSignalError } from './errors.ts';
+import type { SagaEvent } from './event.ts';
+import type { Command, StepState } from './machine.ts';
 import { isSuspension } from './suspend.ts';
 
 /** How often a process may die at one place before the attempt counts as failed for good. */
