@@ -1,5 +1,6 @@
+export type { StoredMessage } from '../shared/job/stored-message.ts';
 export { type BatchingOptions, OrderingKeyPausedError } from './batcher.ts';
-export { createMessageOutbox, type MessageOutbox, type StoredMessage } from './message-outbox.ts';
+export { createMessageOutbox, type MessageOutbox } from './message-outbox.ts';
 export {
   createOutbox,
   type EnqueueItem,

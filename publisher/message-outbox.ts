@@ -1,27 +1,10 @@
 import { isUtf8 } from 'node:buffer';
+import type { StoredMessage } from '../shared/job/stored-message.ts';
 import { checkMessage, MAX_ATTRIBUTES, MessageLimitError } from '../shared/pubsub/limits.ts';
 import { storableText } from '../shared/storable.ts';
 import type { Database } from '../shared/storage/database.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
-import type { Carrier } from '../shared/trace/carrier.ts';
 import { wake } from './outbox.ts';
-
-/** A message that was sent before, and is to be sent again as it was: a job's, or a stranger's. */
-export interface StoredMessage {
-  readonly jobId: string;
-  readonly jobType: string | undefined;
-  readonly topic: string;
-  readonly orderingKey: string | undefined;
-  readonly orderKey: string | undefined;
-  /** Any bytes. */
-  readonly data: Uint8Array;
-  /** All but the trace context, which is the carrier's. */
-  readonly attributes: Readonly<Record<string, string>>;
-  /** What the new `send` span belongs to. */
-  readonly carrier: Carrier;
-  /** True: forgotten as soon as it is sent, because no inbox will finish it. */
-  readonly isSentOnce: boolean;
-}
 
 export interface MessageOutbox {
   /**

@@ -1,5 +1,6 @@
 import { context, type Link, propagation, type Span, SpanKind, trace } from '@opentelemetry/api';
 import { CE_ID } from '../../shared/job/envelope.ts';
+import type { StoredMessage } from '../../shared/job/stored-message.ts';
 import { MessageLimitError, withoutReservedAttributes } from '../../shared/pubsub/limits.ts';
 import { isStorable } from '../../shared/storable.ts';
 import type { Database, Transaction } from '../../shared/storage/database.ts';
@@ -17,20 +18,7 @@ import { takeBack } from './take-back.ts';
 /** As much of an outbox as a redrive needs: `createMessageOutbox` of the publisher. */
 export interface MessageOutbox {
   /** Stores a message in the caller's transaction, in place of one of the same job. Errors: MessageLimitError. */
-  enqueueMessage(
-    tx: Transaction,
-    message: {
-      readonly jobId: string;
-      readonly jobType: string | undefined;
-      readonly topic: string;
-      readonly orderingKey: string | undefined;
-      readonly orderKey: string | undefined;
-      readonly data: Uint8Array;
-      readonly attributes: Readonly<Record<string, string>>;
-      readonly carrier: Carrier;
-      readonly isSentOnce: boolean;
-    },
-  ): Promise<void>;
+  enqueueMessage(tx: Transaction, message: StoredMessage): Promise<void>;
 }
 
 export interface RedriveOptions extends Operator {
