@@ -5,18 +5,15 @@ import {
   createStreamingPullSource,
   defineJob,
   done,
+  readConfig,
   startTelemetry,
 } from '../../shared/index.ts';
 import { openDatabase } from '../../shared/storage/database.ts';
 import { createInbox, createWorker } from '../../subscriber/index.ts';
 
-/** A worker that says so once it is at the point named by KILL_AT, and waits there to be killed. */
-const {
-  DATABASE_URL = '',
-  PUBSUB_EMULATOR_HOST: emulatorHost,
-  PROJECT: projectId,
-  TOPIC: topic = '',
-} = process.env;
+/** A worker of the topic (first argument) that says so once it is at a point (second), and waits there to be killed. */
+const [topic = '', killAt = ''] = process.argv.slice(2);
+const { databaseUrl = '', pubsubEmulatorHost: emulatorHost, projectId } = readConfig();
 startTelemetry({ serviceName: 'worker' });
 const connection = await connect({ projectId, emulatorHost });
 const subscription = `${topic}-worker`;
@@ -26,13 +23,13 @@ const worker = createWorker({
   topic,
   deadLetterTopic: `${topic}-dead`,
   inbox: createInbox({
-    database: openDatabase({ connectionString: DATABASE_URL }),
+    database: openDatabase({ connectionString: databaseUrl }),
     consumer: subscription,
     claimMs: 1_000,
   }),
 });
 const isHere = (point: string) => {
-  if (process.env['KILL_AT'] !== point) return undefined;
+  if (killAt !== point) return undefined;
   process.stdout.write(`${point}\n`);
   return new Promise(() => {});
 };

@@ -246,13 +246,11 @@ test.each(['handler', 'effect'])(
   'a worker that is killed (%s) loses nothing: another takes over the same attempt, and the effect happens once',
   async (point) => {
     const doomed = await startDoomed(
-      'test/inbox/worker-main.ts',
+      ['test/inbox/worker-main.ts', channel.topic, point],
       {
         DATABASE_URL: db.url,
         PUBSUB_EMULATOR_HOST: stage.host,
-        PROJECT: stage.connection.projectId,
-        TOPIC: channel.topic,
-        KILL_AT: point,
+        GOOGLE_CLOUD_PROJECT: stage.connection.projectId,
       },
       () => publish('a'),
     );

@@ -1,9 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decideAtBank } from '../../scripts/system/browser.ts';
 import { findDisconnections, type SpanRecord } from '../../testing/index.ts';
 import { runToEnd } from '../support/child-process.ts';
-import { type OrderApi, readOrderApi } from '../support/order-api.ts';
+import { newOrder, type OrderApi, readOrderApi } from '../support/order-api.ts';
 import { type Shop, startShop } from '../support/shop.ts';
 
 let shop: Shop;
@@ -14,13 +13,6 @@ beforeAll(async () => {
   api = await readOrderApi(service.ready.url);
 });
 afterAll(() => shop.close());
-
-const newOrder = (more: object = {}) => ({
-  orderKey: `O-${randomUUID()}`,
-  domain: 'shop.example',
-  email: 'owner@shop.example',
-  ...more,
-});
 
 /** The order's spans, once it has been told to its end and they are connected. */
 function story(orderKey: string): Promise<SpanRecord[]> {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { OrderView } from '../../orders/http/schemas.ts';
 import { openDatabase } from '../../shared/storage/database.ts';
-import { type OrderApi, problemOf, readOrderApi } from '../support/order-api.ts';
+import { newOrder, type OrderApi, problemOf, readOrderApi } from '../support/order-api.ts';
 import { type Shop, startShop } from '../support/shop.ts';
 
 let shop: Shop;
@@ -13,13 +13,6 @@ beforeAll(async () => {
   api = await readOrderApi(service.ready.url);
 });
 afterAll(() => shop.close());
-
-const newOrder = (more: object = {}) => ({
-  orderKey: `O-${randomUUID()}`,
-  domain: 'shop.example',
-  email: 'owner@shop.example',
-  ...more,
-});
 
 const CONFIRMED = [
   'account/verify',

@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { decideAtBank } from '../../scripts/system/browser.ts';
-import { type OrderApi, problemOf, readOrderApi } from '../support/order-api.ts';
+import { newOrder, type OrderApi, problemOf, readOrderApi } from '../support/order-api.ts';
 import { type Shop, startShop } from '../support/shop.ts';
 
 let shop: Shop;
@@ -14,16 +13,11 @@ beforeAll(async () => {
 afterAll(() => shop.close());
 
 /** Large enough that the bank wants to see the customer. */
-const newOrder = () => ({
-  orderKey: `O-${randomUUID()}`,
-  domain: 'shop.example',
-  email: 'owner@shop.example',
-  items: [{ sku: 'workspace-plus', quantity: 10 }],
-});
+const largeOrder = () => newOrder({ items: [{ sku: 'workspace-plus', quantity: 10 }] });
 
 /** An order that waits, and the bank's page for it. */
 async function waiting(at = api) {
-  const { orderKey } = (await at.place(newOrder())).body as { orderKey: string };
+  const { orderKey } = (await at.place(largeOrder())).body as { orderKey: string };
   const order = await at.until(orderKey, ({ action }) => action !== undefined);
   const challengeUrl = order.action?.url ?? '';
   const page = new URL(challengeUrl);

@@ -278,10 +278,10 @@ test('a broker that forgets everything loses nothing: the sweeper sends again, a
 
 test('a relay that is killed between publishing and marking sends again, with the same span, and the job runs once', async () => {
   await inSpan('place order', {}, () => enqueue('a'));
-  const doomed = await startDoomed('test/outbox/relay-main.ts', {
+  const doomed = await startDoomed(['test/outbox/relay-main.ts'], {
     DATABASE_URL: db.url,
     PUBSUB_EMULATOR_HOST: stage.host,
-    PROJECT: stage.connection.projectId,
+    GOOGLE_CLOUD_PROJECT: stage.connection.projectId,
   });
   expect(await lab.rows()).toMatchObject([{ is_sent: false, sends: 0 }]);
   await doomed.kill();

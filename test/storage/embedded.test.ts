@@ -142,7 +142,7 @@ async function removalOf(folder: string, name: string): Promise<void> {
   }
 }
 
-/** The server removes its file as the last thing before it ends. */
+/** The server removes its file as the last thing before it ends. It is no child of ours: nobody tells us, so it is asked. */
 async function ended(pid: number): Promise<void> {
   for (let asked = 0; asked < 1_000; asked++) {
     try {

@@ -12,11 +12,11 @@ export interface DoomedProcess {
  * there.
  */
 export async function startDoomed(
-  script: string,
+  [script, ...args]: readonly [script: string, ...args: string[]],
   env: Readonly<Record<string, string>>,
   cause: () => Promise<unknown> = async () => {},
 ): Promise<DoomedProcess> {
-  const child = spawn(process.execPath, [script], {
+  const child = spawn(process.execPath, [script, ...args], {
     cwd: ROOT,
     env: cleanEnvironment(env),
     stdio: ['ignore', 'pipe', 'inherit'],

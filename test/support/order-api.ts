@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import type { Problem } from '../../orders/http/problem.ts';
@@ -159,4 +160,9 @@ async function* eventsOf(response: Response): AsyncGenerator<string> {
       if (data !== undefined) yield data;
     }
   }
+}
+
+/** A valid order under a key that nobody has used. */
+export function newOrder(more: object = {}) {
+  return { orderKey: `O-${randomUUID()}`, domain: 'shop.example', email: 'owner@shop.example', ...more };
 }

@@ -1,4 +1,5 @@
 import type { TestProject } from 'vitest/node';
+import { readConfig } from '../../shared/config.ts';
 import { type Database, openDatabase } from '../../shared/storage/database.ts';
 import { startEmbeddedPostgres } from '../../shared/storage/embedded.ts';
 import { migrate } from '../../shared/storage/migrate.ts';
@@ -13,7 +14,7 @@ declare module 'vitest' {
 
 /** One PostgreSQL for the run: the one of DATABASE_URL, else an embedded one; with a migrated template to copy. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
-  const given = process.env['DATABASE_URL'];
+  const given = readConfig().databaseUrl;
   const embedded = given === undefined ? await startEmbeddedPostgres() : undefined;
   const url = given ?? embedded?.url ?? '';
   const template = `throughline_template_${process.pid}`;
