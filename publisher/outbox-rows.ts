@@ -1,5 +1,6 @@
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import type { Carrier } from '../shared/trace/carrier.ts';
+import type { StoredLink } from '../shared/trace/links.ts';
 
 /** `unordered` rows are sent by all relays side by side; `ordered` ones, which have an ordering key, by one at a time. */
 export type Lane = 'unordered' | 'ordered';
@@ -16,11 +17,12 @@ export interface UnsentRow {
   readonly bytes: Buffer | null;
   readonly attributes: Readonly<Record<string, string>>;
   readonly carrier: Carrier;
+  readonly links: readonly StoredLink[] | null;
   /** How often it was published before. */
   readonly sends: number;
 }
 
-const COLUMNS = 'id, job_id, job_type, topic, ordering_key, data, bytes, attributes, carrier, sends';
+const COLUMNS = 'id, job_id, job_type, topic, ordering_key, data, bytes, attributes, carrier, links, sends';
 const ORDERED_LOCK = `hashtextextended('throughline outbox ordered', 0)`;
 
 export interface TakeOptions {

@@ -6,6 +6,7 @@ import { refuseUnstorable } from '../shared/storable.ts';
 import type { Database, Transaction } from '../shared/storage/database.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import { type Carrier, captureCarrier } from '../shared/trace/carrier.ts';
+import { type StoredLink, storedLinks } from '../shared/trace/links.ts';
 import { injectContext } from '../shared/trace/message-context.ts';
 import { type PublishOptions, prepareJob } from './prepare-job.ts';
 
@@ -21,7 +22,7 @@ export interface OutboxOptions {
   readonly baggageKeys?: readonly string[];
 }
 
-export type EnqueueOptions = Omit<PublishOptions, 'links'>;
+export type EnqueueOptions = PublishOptions;
 
 export interface EnqueueItem<Schema extends z.ZodType> extends EnqueueOptions {
   readonly payload: z.input<Schema>;
@@ -59,6 +60,7 @@ export interface OutboxRow {
   readonly data: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly carrier: Carrier;
+  readonly links: readonly StoredLink[] | undefined;
 }
 
 export function createOutbox(options: OutboxOptions): Outbox {
@@ -82,10 +84,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
 }
 
 const INSERT = `
-  INSERT INTO throughline.outbox (job_id, job_type, topic, ordering_key, order_key, data, attributes, carrier)
-  SELECT job_id, job_type, topic, ordering_key, order_key, data, attributes, carrier
+  INSERT INTO throughline.outbox (job_id, job_type, topic, ordering_key, order_key, data, attributes, carrier, links)
+  SELECT job_id, job_type, topic, ordering_key, order_key, data, attributes, carrier, links
   FROM json_to_recordset($1::json) AS x (job_id text, job_type text, topic text, ordering_key text, order_key text,
-    data text, attributes json, carrier json)
+    data text, attributes json, carrier json, links json)
   ON CONFLICT (job_id) DO NOTHING`;
 
 /**
@@ -125,6 +127,7 @@ export function outboxRow<Schema extends z.ZodType>(
     ),
     attributes: envelope.attributes,
     carrier,
+    links: options.links && storedLinks(options.links),
   };
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Context, context, type Link } from '@opentelemetry/api';
+import { campaignOf } from '../shared/job/campaign.ts';
 import type { Job } from '../shared/job/define.ts';
 import {
   checkPayload,
@@ -51,6 +52,7 @@ export function prepareJob(job: Job, payload: unknown, source: string, options: 
     jobId,
     orderingKey,
     bodyBytes: envelope.data.byteLength,
+    campaign: campaignOf(envelope.attributes),
   };
 }
 

@@ -1,6 +1,8 @@
 import { type Span, trace } from '@opentelemetry/api';
+import { campaignOf } from '../shared/job/campaign.ts';
 import type { OutgoingMessage } from '../shared/pubsub/message-sink.ts';
 import { restoreCarrier } from '../shared/trace/carrier.ts';
+import { restoredLinks } from '../shared/trace/links.ts';
 import { type InjectOptions, injectContext } from '../shared/trace/message-context.ts';
 import { startOutboxSendSpan } from '../shared/trace/send-span.ts';
 import type { UnsentRow } from './outbox-rows.ts';
@@ -18,8 +20,12 @@ export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
   const { id: rowId, topic, job_id: jobId, job_type: jobType, sends } = row;
   const orderingKey = row.ordering_key ?? undefined;
   const span = startOutboxSendSpan(
-    { rowId, topic, jobId, jobType, orderingKey, bodyBytes: data.byteLength, sends },
+    {
+      ...{ rowId, topic, jobId, jobType, orderingKey, bodyBytes: data.byteLength, sends },
+      campaign: campaignOf(row.attributes),
+    },
     parent,
+    { links: restoredLinks(row.links) },
   );
   const attributes = { ...row.attributes };
   injectContext(attributes, trace.setSpan(parent, span), baggage);

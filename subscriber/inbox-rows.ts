@@ -1,6 +1,7 @@
 import { storableText } from '../shared/storable.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import type { Carrier } from '../shared/trace/carrier.ts';
+import type { StoredLink } from '../shared/trace/links.ts';
 import { type Claim, FinishBlockedError, type JobKey, type Refusal } from './claim.ts';
 
 /** This worker process, and how long it may be silent. */
@@ -133,6 +134,7 @@ export interface UnmarkedSend {
   /** How often it had been sent before. */
   readonly sends: number;
   readonly carrier: Carrier;
+  readonly links: readonly StoredLink[] | null;
 }
 
 /**
@@ -158,7 +160,7 @@ export async function finishJobs(
       ), unneeded AS (
         DELETE FROM throughline.outbox o USING finished f WHERE o.job_id = f.job_id AND o.job_id = ANY($3::text[])
         RETURNING o.job_id, CASE WHEN sent_at IS NULL THEN
-          json_build_object('rowId', id::text, 'topic', topic, 'sends', sends, 'carrier', carrier) END AS unmarked
+          json_build_object('rowId', id::text, 'topic', topic, 'sends', sends, 'carrier', carrier, 'links', links) END AS unmarked
       )
       SELECT job_id, unmarked FROM finished LEFT JOIN unneeded USING (job_id)`,
     values: [

@@ -1,4 +1,5 @@
-import { isSpanContextValid, type Link, type SpanContext } from '@opentelemetry/api';
+import { isSpanContextValid, type Link, ROOT_CONTEXT, type SpanContext, trace } from '@opentelemetry/api';
+import { type Carrier, captureCarrier, spanContextOf } from './carrier.ts';
 import { LINK_REASON } from './semconv.ts';
 
 /**
@@ -30,4 +31,21 @@ export function linkTo(target: SpanContext | undefined, reason: LinkReason): Lin
 /** Keeps the links that exist: `links(linkTo(a, 'producer'), linkTo(b, 'previous-attempt'))`. */
 export function links(...candidates: readonly (Link | undefined)[]): Link[] {
   return candidates.filter((link) => link !== undefined);
+}
+
+/** A link as JSON, for spans that are begun later, by another process. */
+export interface StoredLink {
+  readonly to: Carrier;
+  readonly reason: string;
+}
+
+export function storedLinks(given: readonly Link[]): StoredLink[] {
+  return given.map(({ context, attributes }) => ({
+    to: captureCarrier(trace.setSpanContext(ROOT_CONTEXT, context)),
+    reason: String(attributes?.[LINK_REASON] ?? 'caused-by'),
+  }));
+}
+
+export function restoredLinks(stored: readonly StoredLink[] | null | undefined): Link[] {
+  return (stored ?? []).flatMap(({ to, reason }) => links(linkTo(spanContextOf(to), reason as LinkReason)));
 }

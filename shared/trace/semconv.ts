@@ -65,6 +65,12 @@ export const FENCE_REASON = 'throughline.fence.reason';
 export const DEAD_LETTER_ID = 'throughline.dead_letter.id';
 export const DEAD_LETTERS_SETTLED = 'throughline.dead_letter.settled';
 
+// Campaigns: on the campaign's own spans, and on every span of a recipient's job.
+export const CAMPAIGN_ID = 'throughline.campaign.id';
+export const CAMPAIGN_STATE = 'throughline.campaign.state';
+/** `throughline.campaign.sent` and so on, one for each of the ledger's states, on the campaign's span. */
+export const CAMPAIGN_COUNT = 'throughline.campaign';
+
 /** On a `send` span of the relay, from the second send on: how often the job was sent. */
 export const OUTBOX_SENDS = 'throughline.outbox.sends';
 

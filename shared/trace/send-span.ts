@@ -1,6 +1,7 @@
 import { type Attributes, type Context, type Span, SpanKind, type SpanOptions } from '@opentelemetry/api';
 import { count } from './meters.ts';
 import {
+  CAMPAIGN_ID,
   ERROR_TYPE,
   JOB_ID,
   JOB_NAME,
@@ -26,6 +27,7 @@ export interface SendFacts {
   readonly jobId: string;
   readonly orderingKey: string | undefined;
   readonly bodyBytes: number;
+  readonly campaign: string | undefined;
 }
 
 /** Starts the PRODUCER span of one message; the message carries its context. */
@@ -45,6 +47,7 @@ export function startSendSpan(
     [MESSAGING_MESSAGE_BODY_SIZE]: facts.bodyBytes,
     ...further,
   };
+  if (facts.campaign) attributes[CAMPAIGN_ID] = facts.campaign;
   if (facts.orderingKey) attributes[MESSAGING_ORDERING_KEY] = facts.orderingKey;
   const name = messagingSpanName('send', facts.topic);
   return tracer().startSpan(name, { kind: SpanKind.PRODUCER, attributes, ...options }, parent);

@@ -10,6 +10,7 @@ import {
   TraceFlags,
   trace,
 } from '@opentelemetry/api';
+import { campaignOf } from '../../shared/job/campaign.ts';
 import type { Outcome } from '../../shared/job/outcome.ts';
 import { links, linkTo } from '../../shared/trace/links.ts';
 import { extractContext, type MessageContext } from '../../shared/trace/message-context.ts';
@@ -17,6 +18,7 @@ import { withOrderKey } from '../../shared/trace/order-key.ts';
 import { recordError } from '../../shared/trace/record-error.ts';
 import { endedSpansSaved, releaseEndedSpans, spansSurvive } from '../../shared/trace/release.ts';
 import {
+  CAMPAIGN_ID,
   CONTEXT_SOURCE,
   ERROR_TYPE,
   JOB_ATTEMPT,
@@ -197,6 +199,8 @@ function spanAttributes(delivery: Delivery, origin: MessageContext, destination:
     [JOB_ATTEMPT]: delivery.attempt,
   };
   if (origin.source !== 'own') attributes[CONTEXT_SOURCE] = origin.source;
+  const campaign = campaignOf(message.attributes);
+  if (campaign) attributes[CAMPAIGN_ID] = campaign;
   if (message.orderingKey) attributes[MESSAGING_ORDERING_KEY] = message.orderingKey;
   if (message.deliveryAttempt) attributes[MESSAGING_DELIVERY_ATTEMPT] = message.deliveryAttempt;
   if (registration) {
