@@ -5,6 +5,7 @@ import type { Logger } from '../../shared/log.ts';
 import { MAX_TIMER_MS } from '../../shared/max-timer.ts';
 import { checkNumbers } from '../../shared/options.ts';
 import type { Database, Transaction } from '../../shared/storage/database.ts';
+import { startPolling } from '../../shared/storage/polling.ts';
 import { reserveSpan } from '../../shared/trace/durable-span.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { withOrderKey } from '../../shared/trace/order-key.ts';
@@ -20,7 +21,6 @@ import { createJournal, type NewSaga } from './journal.ts';
 import { createLeavings } from './leavings.ts';
 import { jobSignal, nextCommand, type SagaOutcome } from './machine.ts';
 import { createPauses } from './pauses.ts';
-import { startPolling } from './polling.ts';
 import { createRunner } from './runner.ts';
 import { type SignalReceipt, sendSignal, storeSignal } from './signals.ts';
 import { createStrays } from './strays.ts';
@@ -256,7 +256,10 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
 
   const start = async () => {
     await runner.register();
-    polling = await startPolling({ database, channel: SAGA_CHANNEL, pollMs, poll: intake.look, logger });
+    polling = await startPolling({
+      ...{ database, channel: SAGA_CHANNEL, pollMs, logger },
+      ...{ poll: intake.look, what: 'looking for sagas' },
+    });
   };
 
   /** The lease is kept to the end: until then nobody else may run what is under way here. */

@@ -1,6 +1,6 @@
 import { context, ROOT_CONTEXT } from '@opentelemetry/api';
-import type { Logger } from '../../shared/log.ts';
-import type { Database } from '../../shared/storage/database.ts';
+import type { Logger } from '../log.ts';
+import type { Database } from './database.ts';
 
 export interface PollingOptions {
   readonly database: Database;
@@ -8,25 +8,26 @@ export interface PollingOptions {
   readonly channel: string;
   readonly pollMs: number;
   readonly poll: () => Promise<void>;
+  /** What fails when it does, for the log: `looking for sagas`. */
+  readonly what: string;
   readonly logger: Logger | undefined;
 }
 
-/** Polls at intervals, and at once when notified; never twice at the same time. */
+/** Polls at intervals, and at once when notified or woken; never twice at the same time. */
 export async function startPolling({
   database,
   channel,
   pollMs,
   poll,
+  what,
   logger,
-}: PollingOptions): Promise<{ stop(): Promise<void> }> {
+}: PollingOptions): Promise<{ wake(): void; stop(): Promise<void> }> {
   let running: Promise<void> | undefined;
   let again = false;
   const once = async () => {
     do {
       again = false;
-      await poll().catch((error) =>
-        logger?.warn({ err: error }, 'looking for sagas failed; it will be tried again'),
-      );
+      await poll().catch((error) => logger?.warn({ err: error }, `${what} failed; it will be tried again`));
     } while (again);
     running = undefined;
   };
@@ -37,6 +38,7 @@ export async function startPolling({
   const timer = setInterval(trigger, pollMs);
   const unlisten = await database.listen(channel, trigger);
   return {
+    wake: trigger,
     async stop() {
       clearInterval(timer);
       await unlisten();

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { defineJob, type Job } from '../job/define.ts';
+
+/** Where relays and runners listen for campaigns whose state changed, or that may go on. */
+export const CAMPAIGN_CHANNEL = 'throughline_campaign';
+
+/** Addresses and text stay in the ledger: neither the queue nor a dead letter holds them. */
+const payload = z.strictObject({
+  campaign: z.string().min(1).max(64),
+  recipient: z.string().min(1).max(256),
+  /** From 1; the ledger counts them, and lets only the last one send. */
+  round: z.int().min(1),
+});
+
+export type DeliverJob = Job<typeof payload>;
+export type DeliverPayload = z.output<typeof payload>;
+
+export interface DeliverJobOptions {
+  readonly topic: string;
+  /** Default `notification.deliver`. */
+  readonly name?: string;
+}
+
+/** The job that sends one recipient's notification: publisher and worker define it with the same options. */
+export function defineDeliverJob({ topic, name = 'notification.deliver' }: DeliverJobOptions): DeliverJob {
+  return defineJob({
+    ...{ name, version: 1, topic, payload },
+    // What a partner does is the ledger's business and no attempt of the job: these are for a database that is away.
+    retry: { maxAttempts: 20, minBackoffMs: 200, maxBackoffMs: 60_000 },
+  });
+}
+
+export function deliverJobId({ campaign, recipient, round }: DeliverPayload): string {
+  return `campaign/${campaign}/${recipient}/${round}`;
+}
