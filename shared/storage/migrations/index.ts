@@ -5,9 +5,10 @@ import { operatorActions } from './0003-operator-actions.ts';
 import { sagasInTrouble } from './0004-sagas-in-trouble.ts';
 import { fences } from './0005-fences.ts';
 import { deadLetters } from './0006-dead-letters.ts';
+import { operators } from './0009-operators.ts';
 
-/** The tables of outbox, inbox, sagas, fences and dead letters. */
+/** The tables of outbox, inbox, sagas, fences, dead letters and operators. */
 export const THROUGHLINE_MIGRATIONS: MigrationSet = {
   schema: 'throughline',
-  migrations: [outboxAndInbox, sagas, operatorActions, sagasInTrouble, fences, deadLetters],
+  migrations: [outboxAndInbox, sagas, operatorActions, sagasInTrouble, fences, deadLetters, operators],
 };
