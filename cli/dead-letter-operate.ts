@@ -26,7 +26,7 @@ export interface LetterOptions extends FilterOptions {
   readonly json?: boolean;
 }
 
-export type BulkAsked = Pick<BulkOptions, 'filter' | 'limit' | 'signal' | 'onLetter' | 'actor'>;
+export type BulkAsked = Pick<BulkOptions, 'filter' | 'limit' | 'signal' | 'onLetter' | 'actor' | 'via'>;
 
 export interface LetterCommand {
   readonly name: 'redrive' | 'drop';
@@ -36,7 +36,7 @@ export interface LetterCommand {
   readonly question: string;
   readonly one: (
     database: Database,
-    options: { readonly letterId: string; readonly actor: string },
+    options: { readonly letterId: string; readonly actor: string; readonly via: 'cli' },
     given: LetterOptions,
   ) => Promise<LetterReceipt>;
   readonly many: (database: Database, options: BulkAsked, given: LetterOptions) => Promise<BulkReport>;
@@ -86,7 +86,7 @@ async function one(
 ): Promise<void> {
   const { letterId, actor, reason, yes = false, json = false } = options;
   if (!yes) await askOne(command, database, letterId);
-  const receipt = await command.one(database, { letterId, actor }, options);
+  const receipt = await command.one(database, { letterId, actor, via: 'cli' }, options);
   if (json) return printJson({ ...receipt, action: command.name, actor, reason });
   const { jobId, jobType = 'of no type', topic, traceId } = receipt;
   const to = command.name === 'redrive' ? `, to ${topic}` : '';
@@ -118,7 +118,7 @@ async function many(
   const stopping = stopsOnInterrupt();
   const report = await command.many(
     database,
-    { filter, limit, actor, signal: stopping.signal, onLetter: createProgress(command) },
+    { filter, limit, actor, via: 'cli', signal: stopping.signal, onLetter: createProgress(command) },
     options,
   );
   stopping.end();

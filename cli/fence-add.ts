@@ -59,7 +59,7 @@ async function run(action: FenceAction, options: AddOptions): Promise<void> {
   };
   const { fence, traceId } = await withDatabase({ purpose: 'act' }, async (database) => {
     if (asks) await ask(target);
-    return addFence(database, { action, target, actor, reason });
+    return addFence(database, { action, target, actor, reason, via: 'cli' });
   });
   if (options.json) return printJson({ ...fenceDocument(fence), traceId });
   const told = action === 'pause' ? 'they wait until it is lifted' : 'those that come never run';

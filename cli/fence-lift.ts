@@ -36,7 +36,7 @@ async function run(fenceId: string, options: LiftOptions): Promise<void> {
   const { reason, actor = systemUser() } = options;
   const { fence, traceId } = await withDatabase({ purpose: 'act' }, async (database) => {
     if (asks) await ask(database, fenceId);
-    return liftFence(database, { fenceId, actor, reason });
+    return liftFence(database, { fenceId, actor, reason, via: 'cli' });
   });
   if (options.json) return printJson({ ...fenceDocument(fence), traceId });
   printFenceReceipt(

@@ -45,7 +45,7 @@ async function run(operate: OperateCommand, sagaId: string, options: OperateOpti
   const { actor = systemUser(), reason } = options;
   const receipt = await withDatabase({ purpose: 'act' }, async (database) => {
     if (asks) await ask(database, sagaId, question);
-    return operateSaga(database, { sagaId, action, actor, reason });
+    return operateSaga(database, { sagaId, action, actor, reason, via: 'cli' });
   });
   if (options.json) return printJson({ ...receipt, actor, reason });
   printReceipt(operate, receipt);

@@ -1,40 +1,18 @@
 import { humaniseMs } from '../insight/duration.ts';
 import { printable } from '../insight/printable.ts';
-import type {
-  CompensationProgress,
-  PendingAction,
-  SagaProgress,
-  SagaView,
-  StepProgress,
-} from '../publisher/saga/index.ts';
+import type { CompensationProgress, SagaDetail, StepProgress } from '../publisher/saga/index.ts';
 import { printLine, printTable } from './output.ts';
 
-export interface OperatorNote {
-  readonly at: string;
-  readonly actor: string;
-  readonly action: string;
-  readonly reason: string | undefined;
-}
-
-/** What operators told a saga, as far as an engine has taken it up. */
-export function operatorsIn({ history }: SagaView): OperatorNote[] {
-  return history.flatMap(({ event }) => {
-    if (event.kind !== 'operator') return [];
-    const { actor, action, reason, atMs } = event;
-    return { at: new Date(atMs).toISOString(), actor, action, reason: reason || undefined };
-  });
-}
-
 /** A saga for people: its facts, its steps, and what can be done about it. */
-export function printSaga(view: SagaView, progress: SagaProgress, pending: PendingAction | undefined): void {
-  for (const [label, value] of facts(view, progress, pending))
+export function printSaga(saga: SagaDetail): void {
+  const { steps, operators, pendingAction } = saga;
+  for (const [label, value] of facts(saga))
     if (value !== undefined) printLine(`${label.padEnd(10)}${printable(value)}`);
   printLine('');
   printTable(
     ['STEP', 'STATUS', 'TRIES', 'STARTED', 'TOOK', 'WAITED', 'COMPENSATION', 'TRIES', 'DETAIL'],
-    progress.steps.map(stepRow),
+    steps.map(stepRow),
   );
-  const operators = operatorsIn(view);
   if (operators.length > 0) {
     printLine('');
     printTable(
@@ -42,16 +20,12 @@ export function printSaga(view: SagaView, progress: SagaProgress, pending: Pendi
       operators.map(({ at, actor, action, reason }) => [at, actor, action, reason]),
     );
   }
-  if (view.state === 'stuck' && !pending)
-    printLine(`\nNext: throughline saga retry|skip|resolve ${printable(view.sagaId)}`);
+  if (saga.state === 'stuck' && !pendingAction)
+    printLine(`\nNext: throughline saga retry|skip|resolve ${printable(saga.sagaId)}`);
 }
 
-function facts(
-  view: SagaView,
-  { waitingFor }: SagaProgress,
-  pending: PendingAction | undefined,
-): [string, string | undefined][] {
-  const { state, step } = view;
+function facts(view: SagaDetail): [string, string | undefined][] {
+  const { state, step, waitingFor, pendingAction: pending } = view;
   const waits = waitingFor && `for signal "${waitingFor.signal}", until ${waitingFor.deadline}`;
   return [
     ['saga', view.sagaId],

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { describeProgress, pendingAction, readSaga, UnknownSagaError } from '../publisher/saga/index.ts';
+import { readSagaDetail } from '../publisher/saga/index.ts';
 import { printJson } from './output.ts';
-import { operatorsIn, printSaga } from './saga-print.ts';
+import { printSaga } from './saga-print.ts';
 import { withDatabase } from './session.ts';
 
 /** `throughline saga show ID` */
@@ -16,13 +16,7 @@ export function addSagaShow(saga: Command): void {
 }
 
 async function sagaShow(sagaId: string, { json = false }: { readonly json?: boolean }): Promise<void> {
-  await withDatabase({ purpose: 'read' }, async (database) => {
-    const view = await readSaga(database, sagaId);
-    if (!view) throw new UnknownSagaError(sagaId);
-    const progress = describeProgress(view, undefined);
-    const pending = await pendingAction(database, sagaId);
-    if (!json) return printSaga(view, progress, pending);
-    const { history, ...summary } = view;
-    printJson({ ...summary, ...progress, operators: operatorsIn(view), pendingAction: pending, history });
-  });
+  const saga = await withDatabase({ purpose: 'read' }, (database) => readSagaDetail(database, sagaId));
+  if (json) printJson(saga);
+  else printSaga(saga);
 }

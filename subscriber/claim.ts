@@ -4,6 +4,9 @@ import { ThroughlineError } from '../shared/errors.ts';
 export interface JobKey {
   readonly jobId: string;
   readonly jobType: string;
+  /** Kept for operators: whose job it is, and the trace context that its message brought. */
+  readonly orderKey?: string | undefined;
+  readonly traceparent?: string | undefined;
 }
 
 /** A delivery's right to run. */

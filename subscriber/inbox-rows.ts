@@ -25,7 +25,11 @@ export async function claimJobs(
   const { rows } = await client.query<{ job_id: string; attempt: number; lost: number; redrives: number }>({
     name: 'throughline-inbox-claim',
     text: CLAIM,
-    values: [owner.consumer, owner.worker, ids, distinct.map(({ jobType }) => jobType), owner.claimMs],
+    values: [
+      ...[owner.consumer, owner.worker, ids, distinct.map(({ jobType }) => jobType), owner.claimMs],
+      distinct.map(({ orderKey }) => (orderKey === undefined ? null : storableText(orderKey))),
+      distinct.map(({ traceparent }) => traceparent ?? null),
+    ],
   });
   const claimed = new Map(rows.map((row) => [row.job_id, row]));
   const others = ids.filter((id) => !claimed.has(id));
@@ -41,12 +45,13 @@ export async function claimJobs(
 
 /** I2, I3, I4. A claim that expired is the same attempt; one that was released makes the next attempt. */
 const CLAIM = `
-  INSERT INTO throughline.inbox AS i (consumer, job_id, job_type, state, attempt, claimed_by, claim_until, claimed_at)
-  SELECT $1, x.job_id, x.job_type, 'claimed', 1, $2::uuid, now() + $5 * interval '1 millisecond', now()
-  FROM unnest($3::text[], $4::text[]) AS x (job_id, job_type)
+  INSERT INTO throughline.inbox AS i (consumer, job_id, job_type, state, attempt, claimed_by, claim_until, claimed_at, order_key, traceparent)
+  SELECT $1, x.job_id, x.job_type, 'claimed', 1, $2::uuid, now() + $5 * interval '1 millisecond', now(), x.order_key, x.traceparent
+  FROM unnest($3::text[], $4::text[], $6::text[], $7::text[]) AS x (job_id, job_type, order_key, traceparent)
   WHERE NOT EXISTS (SELECT FROM throughline.inbox t WHERE t.consumer = '*' AND t.job_id = x.job_id)
   ON CONFLICT (consumer, job_id) DO UPDATE SET
     state = 'claimed', claimed_by = excluded.claimed_by, claim_until = excluded.claim_until, claimed_at = now(),
+    traceparent = excluded.traceparent,
     attempt = i.attempt + CASE WHEN i.state = 'waiting' THEN 1 ELSE 0 END,
     lost = i.lost + CASE WHEN i.state = 'claimed' THEN 1 ELSE 0 END
   WHERE i.state = 'waiting' OR (i.state = 'claimed' AND i.claim_until < now())

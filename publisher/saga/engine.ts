@@ -20,6 +20,7 @@ import { createIntake } from './intake.ts';
 import { createJournal, type NewSaga } from './journal.ts';
 import { createLeavings } from './leavings.ts';
 import { jobSignal, nextCommand, type SagaOutcome } from './machine.ts';
+import { storeOutlines } from './outline.ts';
 import { createPauses } from './pauses.ts';
 import { createRunner } from './runner.ts';
 import { type SignalReceipt, sendSignal, storeSignal } from './signals.ts';
@@ -256,6 +257,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
 
   const start = async () => {
     await runner.register();
+    await storeOutlines(database, options.sagas);
     polling = await startPolling({
       ...{ database, channel: SAGA_CHANNEL, pollMs, logger },
       ...{ poll: intake.look, what: 'looking for sagas' },

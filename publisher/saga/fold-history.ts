@@ -1,13 +1,12 @@
-import { shapeOf } from './active-saga.ts';
-import type { Saga } from './define.ts';
 import type { SagaEvent } from './event.ts';
 import { apply, initialState, SagaJournalError, type SagaShape, type SagaState } from './machine.ts';
+import { type SagaOutline, shapeOfOutline } from './outline.ts';
 import type { SagaView } from './view.ts';
 
 export interface FoldedHistory {
   readonly state: SagaState;
   /** The definition that the history is one of; undefined: names and kinds were derived from the events. */
-  readonly definition: Saga | undefined;
+  readonly definition: SagaOutline | undefined;
   readonly shape: SagaShape;
 }
 
@@ -16,10 +15,10 @@ export interface FoldedHistory {
  *
  * Errors: none; a history that its definition refuses is read without it, as far as it makes sense.
  */
-export function foldHistory(view: SagaView, definition: Saga | undefined): FoldedHistory {
+export function foldHistory(view: SagaView, definition: SagaOutline | undefined): FoldedHistory {
   const isKnown = definition?.name === view.name && definition.version === view.version;
   if (definition && isKnown) {
-    const shape = shapeOf(definition);
+    const shape = shapeOfOutline(definition);
     const { state, isWhole } = fold(shape, view);
     if (isWhole) return { state, shape, definition };
   }

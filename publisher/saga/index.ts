@@ -12,6 +12,7 @@ export {
   type StepContext,
   type TransactionStep,
 } from './define.ts';
+export { type OperatorNote, readSagaDetail, type SagaDetail } from './detail.ts';
 export { type BeginOptions, createSagaEngine, type SagaEngine, type SagaEngineOptions } from './engine.ts';
 export {
   JobResultError,

@@ -1,9 +1,10 @@
 import { context, SpanKind } from '@opentelemetry/api';
 import { ThroughlineError } from '../../shared/errors.ts';
+import { auditAction, type Via } from '../../shared/operator-action.ts';
 import { storableText } from '../../shared/storable.ts';
 import type { Database, Transaction } from '../../shared/storage/database.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
-import { captureCarrier, spanContextOf } from '../../shared/trace/carrier.ts';
+import { spanContextOf } from '../../shared/trace/carrier.ts';
 import type { ReservedSpan } from '../../shared/trace/durable-span.ts';
 import { inSpan } from '../../shared/trace/in-span.ts';
 import { links, linkTo } from '../../shared/trace/links.ts';
@@ -29,6 +30,8 @@ export interface OperateOptions {
   readonly actor: string;
   /** Why; required to skip and to resolve, because what was not undone stays. At most 1,000 characters. */
   readonly reason?: string | undefined;
+  /** By which way they came; kept with the audit row. */
+  readonly via?: Via | undefined;
 }
 
 export interface OperatorReceipt {
@@ -145,18 +148,15 @@ async function readRow(client: SqlClient, sagaId: string, lock = ''): Promise<St
   return row;
 }
 
-async function tell(
-  tx: Transaction,
-  database: Database,
-  { sagaId, action, actor, reason }: OperateOptions,
-): Promise<void> {
+async function tell(tx: Transaction, database: Database, options: OperateOptions): Promise<void> {
+  const { sagaId, action, actor, reason } = options;
   const row = await readRow(tx, sagaId, 'FOR UPDATE'); // O1
   if (row.state !== 'stuck') throw new SagaNotStuckError(sagaId, action, row.state);
   const pending = await pendingAction(tx, sagaId);
   if (pending) throw new SagaActionPendingError(sagaId, pending);
   const payload: PendingAction = { action, actor, reason: reason?.trim() ?? '' };
   await storeSignal(tx, { sagaId, name: `${OPERATOR_SIGNAL}${uuidV7()}`, payload }); // O2; wakes the saga
-  await audit(tx, row, { sagaId, action, actor, reason });
+  await audit(tx, row, options);
   tx.afterCommit(() => database.notify(SAGA_CHANNEL));
 }
 
@@ -172,18 +172,8 @@ export async function pendingAction(client: SqlClient, sagaId: string): Promise<
 async function audit(
   tx: Transaction,
   { name, version, order_key, step }: StuckRow,
-  { sagaId, action, actor, reason }: OperateOptions,
+  { sagaId, action, actor, reason, via }: OperateOptions,
 ): Promise<void> {
   const details = { saga: name, version, orderKey: order_key, step };
-  await tx.query(
-    'INSERT INTO throughline.operator_action (actor, action, target, reason, details, carrier) VALUES ($1, $2, $3, $4, $5, $6)',
-    [
-      actor,
-      `saga.${action}`,
-      sagaId,
-      reason?.trim() || null,
-      JSON.stringify(details),
-      JSON.stringify(captureCarrier()),
-    ],
-  );
+  await auditAction(tx, { actor, via, action: `saga.${action}`, target: sagaId, reason, details });
 }

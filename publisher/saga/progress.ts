@@ -4,6 +4,7 @@ import type { Saga } from './define.ts';
 import type { SagaEvent, StoredError } from './event.ts';
 import { type FoldedHistory, foldHistory } from './fold-history.ts';
 import type { StepState } from './machine.ts';
+import { outlineOf, type SagaOutline } from './outline.ts';
 import type { SagaView } from './view.ts';
 
 /** A saga, step by step, as people and the order's page read it. Times are RFC 3339, in UTC. */
@@ -37,13 +38,13 @@ export interface SignalAwaited {
 }
 
 /**
- * Tells a saga's history step by step. Without a definition (a saga that this process does not know) it derives what the
- * events alone tell.
+ * Tells a saga's history step by step. Without an outline of its definition it derives what the events alone tell.
  *
  * Errors: none.
  */
-export function describeProgress(view: SagaView, definition: Saga | undefined): SagaProgress {
-  const folded = foldHistory(view, definition);
+export function describeProgress(view: SagaView, definition: Saga | SagaOutline | undefined): SagaProgress {
+  const outline = definition && 'input' in definition ? outlineOf(definition) : definition;
+  const folded = foldHistory(view, outline);
   const events = view.history.map(({ event }) => event);
   return {
     steps: folded.state.steps.map((step, index) => ({

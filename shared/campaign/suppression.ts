@@ -1,8 +1,8 @@
+import { auditAction, type Via } from '../operator-action.ts';
 import { OptionsError } from '../options.ts';
 import { isStorable, storableText } from '../storable.ts';
 import type { Database } from '../storage/database.ts';
 import type { SqlClient } from '../storage/sql-client.ts';
-import { captureCarrier } from '../trace/carrier.ts';
 import type { NotificationChannel } from './channel.ts';
 
 /** Of a suppression: whatever is sent, as after a bounce or a complaint. */
@@ -15,6 +15,7 @@ export interface SuppressOptions {
   readonly category?: string;
   readonly actor: string;
   readonly reason: string;
+  readonly via?: Via | undefined;
 }
 
 /**
@@ -24,13 +25,12 @@ export interface SuppressOptions {
  * Errors: OptionsError, DatabaseUnavailableError.
  */
 export async function suppress(database: Database, options: SuppressOptions): Promise<void> {
-  const { category = EVERY_CATEGORY } = options;
-  const row = { ...checked('suppress', options), category };
+  const row = checked('suppress', options);
   await database.transaction(async (tx) => {
     const { rowCount } = await tx.query(
       `INSERT INTO throughline.suppression (channel, address_key, category, reason, actor) VALUES ($1, $2, $3, $4, $5)
        ON CONFLICT DO NOTHING`,
-      [row.channel, row.addressKey, category, row.reason, row.actor],
+      [row.channel, row.addressKey, row.category, row.reason, row.actor],
     );
     if (rowCount === 1) await audit(tx, 'suppression.add', row);
   });
@@ -38,12 +38,11 @@ export async function suppress(database: Database, options: SuppressOptions): Pr
 
 /** Shape: whether there was one. Errors: OptionsError, DatabaseUnavailableError. */
 export async function unsuppress(database: Database, options: SuppressOptions): Promise<boolean> {
-  const { category = EVERY_CATEGORY } = options;
-  const row = { ...checked('unsuppress', options), category };
+  const row = checked('unsuppress', options);
   return database.transaction(async (tx) => {
     const { rowCount } = await tx.query(
       'DELETE FROM throughline.suppression WHERE channel = $1 AND address_key = $2 AND category = $3',
-      [row.channel, row.addressKey, category],
+      [row.channel, row.addressKey, row.category],
     );
     if (rowCount === 1) await audit(tx, 'suppression.remove', row);
     return rowCount === 1;
@@ -53,15 +52,18 @@ export async function unsuppress(database: Database, options: SuppressOptions): 
 interface Checked {
   readonly channel: string;
   readonly addressKey: string;
+  readonly category: string;
   readonly reason: string;
   readonly actor: string;
+  readonly via: Via | undefined;
 }
 
-function checked(of: string, { channel, address, category, actor, reason }: SuppressOptions): Checked {
+function checked(of: string, options: SuppressOptions): Checked {
+  const { channel, address, category = EVERY_CATEGORY, actor, reason, via } = options;
   const addressKey = channel.addressKey(address);
   const problems = [
     addressKey === undefined && `address: expected an address of channel ${channel.name}`,
-    category !== undefined && !isCategory(category) && `category: expected ${CATEGORY}, or *`,
+    !isCategory(category) && `category: expected ${CATEGORY}, or *`,
     actor.trim() === '' && 'actor: expected the name of who does it',
     reason.trim() === '' && 'reason: expected why',
   ].filter((problem) => problem !== false);
@@ -69,6 +71,8 @@ function checked(of: string, { channel, address, category, actor, reason }: Supp
   return {
     channel: channel.name,
     addressKey,
+    category,
+    via,
     actor: storableText(actor, 200),
     reason: storableText(reason, 1_000),
   };
@@ -84,17 +88,7 @@ function isCategory(category: string): boolean {
 async function audit(
   tx: SqlClient,
   action: 'suppression.add' | 'suppression.remove',
-  { channel, actor, reason, category }: Checked & { readonly category: string },
+  { channel, category, actor, reason, via }: Checked,
 ): Promise<void> {
-  await tx.query(
-    'INSERT INTO throughline.operator_action (actor, action, target, reason, details, carrier) VALUES ($1, $2, $3, $4, $5, $6)',
-    [
-      actor,
-      action,
-      `channel ${channel}`,
-      reason,
-      JSON.stringify({ category }),
-      JSON.stringify(captureCarrier()),
-    ],
-  );
+  await auditAction(tx, { actor, via, action, target: `channel ${channel}`, reason, details: { category } });
 }

@@ -1,4 +1,5 @@
 import { type Context, context, type Span, SpanKind } from '@opentelemetry/api';
+import { auditAction, type Via } from '../operator-action.ts';
 import { OptionsError } from '../options.ts';
 import { isStorable, storableText } from '../storable.ts';
 import type { Database, Transaction } from '../storage/database.ts';
@@ -36,12 +37,15 @@ export interface AddFenceOptions {
   readonly actor: string;
   /** Why. At most 1,000 characters. */
   readonly reason: string;
+  /** By which way they came; kept with the audit row. */
+  readonly via?: Via | undefined;
 }
 
 export interface LiftFenceOptions {
   readonly fenceId: string;
   readonly actor: string;
   readonly reason: string;
+  readonly via?: Via | undefined;
 }
 
 export interface FenceReceipt {
@@ -59,7 +63,7 @@ export interface FenceReceipt {
 export async function addFence(database: Database, given: AddFenceOptions): Promise<FenceReceipt> {
   const options = { ...given, actor: storableText(given.actor), reason: storableText(given.reason) };
   check('fence add', options, [...targetProblems(options.target), ...actionProblems(options.action)]);
-  const { action, target, actor, reason } = options;
+  const { action, target, actor, reason, via } = options;
   return inSpan(
     'operate fence.add',
     {
@@ -75,7 +79,7 @@ export async function addFence(database: Database, given: AddFenceOptions): Prom
     async (span) => {
       const fence = await database.transaction(async (tx) => {
         const added = await insertOnce(tx, { action, target, actor, reason, carrier: captureCarrier() });
-        await audit(tx, 'fence.add', added, { actor, reason });
+        await audit(tx, 'fence.add', added, { actor, reason, via });
         tx.afterCommit(() => database.notify(FENCE_CHANNEL)); // F1
         return added;
       });
@@ -103,7 +107,7 @@ async function insertOnce(tx: Transaction, fence: NewFence): Promise<Fence> {
 export async function liftFence(database: Database, given: LiftFenceOptions): Promise<FenceReceipt> {
   const options = { ...given, actor: storableText(given.actor), reason: storableText(given.reason) };
   check('fence lift', options, []);
-  const { fenceId, actor, reason } = options;
+  const { fenceId, actor, reason, via } = options;
   const { action, target, carrier } = await findFence(database, fenceId);
   return inSpan(
     'operate fence.lift',
@@ -125,7 +129,7 @@ export async function liftFence(database: Database, given: LiftFenceOptions): Pr
         if (standing?.lifted) throw new FenceLiftedError(fenceId, standing.lifted);
         const lifted = await markLifted(tx, fenceId, { actor, reason });
         if (!lifted) throw new UnknownFenceError(fenceId);
-        await audit(tx, 'fence.lift', lifted, { actor, reason });
+        await audit(tx, 'fence.lift', lifted, { actor, reason, via });
         tx.afterCommit(() => database.notify(FENCE_CHANNEL)); // F1
         return lifted;
       });
@@ -208,17 +212,15 @@ async function audit(
   tx: SqlClient,
   what: 'fence.add' | 'fence.lift',
   { id, action, target }: Fence,
-  { actor, reason }: { readonly actor: string; readonly reason: string },
+  who: Pick<AddFenceOptions, 'actor' | 'reason' | 'via'>,
 ): Promise<void> {
-  await tx.query(
-    'INSERT INTO throughline.operator_action (actor, action, target, reason, details, carrier) VALUES ($1, $2, $3, $4, $5, $6)',
-    [
-      actor,
-      what,
-      `fence ${id}`,
-      reason.trim(),
-      JSON.stringify({ action, target }),
-      JSON.stringify(captureCarrier()),
-    ],
-  );
+  const { actor, reason, via } = who;
+  await auditAction(tx, {
+    actor,
+    via,
+    action: what,
+    target: `fence ${id}`,
+    reason,
+    details: { action, target },
+  });
 }

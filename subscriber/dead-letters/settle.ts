@@ -1,7 +1,7 @@
+import { auditAction, type Via } from '../../shared/operator-action.ts';
 import { storableText } from '../../shared/storable.ts';
 import type { Transaction } from '../../shared/storage/database.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
-import { captureCarrier } from '../../shared/trace/carrier.ts';
 import { DeadLetterInputError, DeadLetterSettledError, UnknownDeadLetterError } from './errors.ts';
 import { type LetterView, readDeadLetter } from './find.ts';
 
@@ -11,6 +11,8 @@ export interface Operator {
   readonly actor: string;
   /** Why; required to drop, because what is dropped is never sent. At most 1,000 characters. */
   readonly reason?: string | undefined;
+  /** By which way they came; kept with the audit row. */
+  readonly via?: Via | undefined;
 }
 
 export type LetterAction = 'redrive' | 'drop';
@@ -27,7 +29,7 @@ export function checkOperator(action: LetterAction, given: Operator): Required<O
     reason.length > MAX_REASON_CHARS && `reason: expected at most ${MAX_REASON_CHARS} characters`,
   ].filter((issue) => issue !== false);
   if (issues.length > 0) throw new DeadLetterInputError(`dead-letter ${action}`, issues);
-  return { actor, reason: reason || undefined };
+  return { actor, reason: reason || undefined, via: given.via };
 }
 
 /** Errors: UnknownDeadLetterError. */
@@ -55,22 +57,19 @@ export async function settle(
   tx: Transaction,
   { letterId, jobId, jobType, orderKey, sagaId, topic }: LetterView,
   action: LetterAction,
-  { actor, reason }: Required<Operator>,
+  { actor, reason, via }: Required<Operator>,
 ): Promise<void> {
   const state = action === 'redrive' ? 'redriven' : 'dropped';
   await tx.query(
     `UPDATE throughline.dead_letter SET state = $2, settled_at = now(), settled_by = $3, settled_reason = $4 WHERE id = $1`,
     [letterId, state, actor, reason ?? null],
   );
-  await tx.query(
-    'INSERT INTO throughline.operator_action (actor, action, target, reason, details, carrier) VALUES ($1, $2, $3, $4, $5, $6)',
-    [
-      actor,
-      `dead-letter.${action}`,
-      letterId,
-      reason ?? null,
-      JSON.stringify({ jobId, jobType, orderKey, sagaId, topic }),
-      JSON.stringify(captureCarrier()),
-    ],
-  );
+  await auditAction(tx, {
+    actor,
+    via,
+    action: `dead-letter.${action}`,
+    target: letterId,
+    reason,
+    details: { jobId, jobType, orderKey, sagaId, topic },
+  });
 }

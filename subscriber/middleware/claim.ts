@@ -31,11 +31,11 @@ const HELD_MARGIN_MS = 250;
 export function claim(options: ClaimOptions): Middleware {
   const { inbox } = options;
   return (next) => async (delivery, signal) => {
-    const { registration, jobId, jobType } = delivery;
+    const { registration, jobId, jobType, orderKey } = delivery;
     if (!registration || jobType === undefined) return next(delivery, signal); // a dead letter, whoever gets it
     let claimed: Awaited<ReturnType<Inbox['claim']>>;
     try {
-      claimed = await inbox.claim({ jobId, jobType });
+      claimed = await inbox.claim({ jobId, jobType, orderKey, traceparent: traceparentOf(delivery) });
     } catch (error) {
       if (!(error instanceof DatabaseUnavailableError)) throw error;
       return handBack(errorMessage(error), UNAVAILABLE_RETRY_MS);
@@ -58,6 +58,14 @@ export function claim(options: ClaimOptions): Middleware {
       throw error;
     }
   };
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** What a stranger wrote instead is not kept. */
+function traceparentOf({ message }: Delivery): string | undefined {
+  const { traceparent = '' } = message.attributes;
+  return TRACEPARENT.test(traceparent) ? traceparent : undefined;
 }
 
 function refused(options: ClaimOptions, delivery: Delivery, refusal: Refusal): Outcome {

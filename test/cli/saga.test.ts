@@ -109,8 +109,8 @@ describe('throughline saga', () => {
         step.compensation.status,
       ]),
     ).toEqual([
-      ['verify-account', 'completed', 'none'],
-      ['redeem-card', 'completed', 'none'],
+      ['verify-account', 'completed', 'skipped'],
+      ['redeem-card', 'completed', 'pending'],
       ['create-contract', 'completed', 'stuck'],
       ['settle-payment', 'failed', 'none'],
     ]);

@@ -6,9 +6,19 @@ import { sagasInTrouble } from './0004-sagas-in-trouble.ts';
 import { fences } from './0005-fences.ts';
 import { deadLetters } from './0006-dead-letters.ts';
 import { campaigns } from './0007-campaigns.ts';
+import { operators } from './0009-operators.ts';
 
-/** The tables of outbox, inbox, sagas, fences, dead letters and campaigns. */
+/** The tables of outbox, inbox, sagas, fences, dead letters, campaigns and operators. */
 export const THROUGHLINE_MIGRATIONS: MigrationSet = {
   schema: 'throughline',
-  migrations: [outboxAndInbox, sagas, operatorActions, sagasInTrouble, fences, deadLetters, campaigns],
+  migrations: [
+    outboxAndInbox,
+    sagas,
+    operatorActions,
+    sagasInTrouble,
+    fences,
+    deadLetters,
+    campaigns,
+    operators,
+  ],
 };
