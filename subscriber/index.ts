@@ -9,6 +9,9 @@ export {
   liftFence,
   listFences,
 } from '../shared/fence/operate.ts';
+export { type Asker, type AskerOptions, createUncertainAsker } from './campaign/ask.ts';
+export { type DeliverOptions, handleDeliveries } from './campaign/deliver.ts';
+export { type CampaignLedger, createCampaignLedger } from './campaign/ledger.ts';
 export type { Claim, Refusal } from './claim.ts';
 export {
   DEAD_LETTER_ATTEMPTS,

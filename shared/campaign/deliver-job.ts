@@ -31,5 +31,10 @@ export function defineDeliverJob({ topic, name = 'notification.deliver' }: Deliv
 }
 
 export function deliverJobId({ campaign, recipient, round }: DeliverPayload): string {
-  return `campaign/${campaign}/${recipient}/${round}`;
+  return `${deliverJobPrefix(campaign)}${recipient}/${round}`;
+}
+
+/** What the ids of all jobs of a campaign begin with. */
+export function deliverJobPrefix(campaign: string): string {
+  return `campaign/${campaign}/`;
 }

@@ -24,7 +24,7 @@ export type Tally = Readonly<Record<RecipientState, number>>;
 /** A tally that tells apart what is pending. */
 export type LedgerTally = Readonly<Record<LedgerState, number>>;
 
-const NONE: LedgerTally = {
+export const NO_RECIPIENTS: LedgerTally = {
   pending: 0,
   queued: 0,
   sending: 0,
@@ -44,7 +44,7 @@ export async function readTally(client: SqlClient, campaign: string): Promise<Le
       WHERE campaign = $1 GROUP BY state`,
     values: [campaign],
   });
-  return rows.reduce((tally, { state, count }) => ({ ...tally, [state]: count }), NONE);
+  return { ...NO_RECIPIENTS, ...Object.fromEntries(rows.map(({ state, count }) => [state, count])) };
 }
 
 export function publicTally({ queued, sending, pending, ...rest }: LedgerTally): Tally {
