@@ -50,3 +50,4 @@ export { type CampaignRunner, type CampaignRunnerOptions, createCampaignRunner }
 export { defineSegment, type Segment, type SegmentDefinition } from './segment.ts';
 export { CAMPAIGN_STATES, type CampaignAction, type CampaignState } from './state.ts';
 export { type CampaignView, type ListCampaignsOptions, listCampaigns, viewCampaign } from './view.ts';
+export { type WatchOptions, watchCampaign } from './watch.ts';

@@ -26,7 +26,7 @@ export function defineDeliverJob({ topic, name = 'notification.deliver' }: Deliv
   return defineJob({
     ...{ name, version: 1, topic, payload },
     // What a partner does is the ledger's business and no attempt of the job: these are for a database that is away.
-    retry: { maxAttempts: 20, minBackoffMs: 200, maxBackoffMs: 60_000 },
+    retry: { maxAttempts: 10, minBackoffMs: 200, maxBackoffMs: 60_000 },
   });
 }
 
