@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { defineDeliverJob } from '../publisher/campaign/index.ts';
 import { defineJob, type Job, jobTopology, type Topology } from '../shared/index.ts';
 
 /** What the order service and the worker agree on: the jobs of an order, and where they travel. */
@@ -11,6 +12,11 @@ export const RESULTS_TOPIC = 'order-results';
 export const RESULTS_SUBSCRIPTION = 'order-results-service';
 export const RESULTS_DEAD_LETTER_TOPIC = 'order-results-dead-letters';
 
+/** On which campaigns travel: a million mails do not hold up the jobs of orders. */
+export const NOTIFICATIONS_TOPIC = 'notifications';
+export const NOTIFICATIONS_SUBSCRIPTION = 'notifications-worker';
+export const NOTIFICATIONS_DEAD_LETTER_TOPIC = 'notifications-dead-letters';
+
 const jobs = jobTopology({
   topic: JOBS_TOPIC,
   subscription: JOBS_SUBSCRIPTION,
@@ -22,9 +28,15 @@ const results = jobTopology({
   deadLetterTopic: RESULTS_DEAD_LETTER_TOPIC,
 });
 
+const notifications = jobTopology({
+  topic: NOTIFICATIONS_TOPIC,
+  subscription: NOTIFICATIONS_SUBSCRIPTION,
+  deadLetterTopic: NOTIFICATIONS_DEAD_LETTER_TOPIC,
+});
+
 export const topology: Topology = {
-  topics: [...jobs.topics, ...results.topics],
-  subscriptions: [...jobs.subscriptions, ...results.subscriptions],
+  topics: [...jobs.topics, ...results.topics, ...notifications.topics],
+  subscriptions: [...jobs.subscriptions, ...results.subscriptions, ...notifications.subscriptions],
 };
 
 const orderKey = z.string().min(1).max(128);
@@ -58,5 +70,8 @@ export const sendNotification = defineJob({
   retry: { maxAttempts: 10, minBackoffMs: 500, maxBackoffMs: 300_000 },
   timeoutMs: 30_000,
 });
+
+/** One recipient's part of a campaign. */
+export const deliverNotification = defineDeliverJob({ topic: NOTIFICATIONS_TOPIC });
 
 export const JOBS: readonly Job[] = [setUpWorkspace, tearDownWorkspace, sendNotification];

@@ -4,10 +4,13 @@ import { assertMigrated } from '../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../shared/storage/migrations/index.ts';
 import { assertInstrumented } from '../shared/trace/instrumentation.ts';
 import { createDeadLetterKeeper, createFences, createInbox, createWorker } from '../subscriber/index.ts';
+import { createNotifications } from './campaign/notifications.ts';
 import {
   JOBS_DEAD_LETTER_TOPIC,
   JOBS_SUBSCRIPTION,
   JOBS_TOPIC,
+  NOTIFICATIONS_DEAD_LETTER_TOPIC,
+  NOTIFICATIONS_TOPIC,
   RESULTS_DEAD_LETTER_TOPIC,
   RESULTS_TOPIC,
 } from './contract.ts';
@@ -40,7 +43,12 @@ export async function runWorker(config: Config): Promise<void> {
       fences: createFences({ database, logger }),
       logger,
     });
-    registerOrderHandlers(worker, { outbox, partners: createPartners({ baseUrl: partnersUrl, logger }) });
+    const partners = createPartners({ baseUrl: partnersUrl, logger });
+    registerOrderHandlers(worker, { outbox, partners });
+    const { ackDeadlineMs, leaseMs } = config;
+    const notifications = createNotifications({
+      ...{ name, connection, database, sink, partners, ackDeadlineMs, leaseMs, logger },
+    });
     const keeperOf = (topic: string, subscription: string) =>
       createDeadLetterKeeper({
         database,
@@ -55,15 +63,22 @@ export async function runWorker(config: Config): Promise<void> {
     const keepers = [
       keeperOf(JOBS_TOPIC, JOBS_DEAD_LETTER_TOPIC),
       keeperOf(RESULTS_TOPIC, RESULTS_DEAD_LETTER_TOPIC),
+      keeperOf(NOTIFICATIONS_TOPIC, NOTIFICATIONS_DEAD_LETTER_TOPIC),
     ];
     const { resendAfterMs } = config;
     const relay =
       config.relay === 'embedded' ? createRelay({ database, sink, logger, resendAfterMs }) : undefined;
-    await Promise.all([worker.start(), relay?.start(), ...keepers.map((keeper) => keeper.start())]);
+    await Promise.all([
+      worker.start(),
+      notifications.start(),
+      relay?.start(),
+      ...keepers.map((keeper) => keeper.start()),
+    ]);
     return {
       stop: async () => {
         const [{ handedBack }] = await Promise.all([
           worker.stop(),
+          notifications.stop(),
           ...keepers.map((keeper) => keeper.stop()),
         ]);
         await relay?.stop();

@@ -12,6 +12,7 @@ export interface EffectSpec {
 }
 
 const text = z.string().min(1).max(512);
+const longText = z.string().min(1).max(200_000);
 const orderKey = z.string().min(1).max(128);
 /** Where a browser is sent to: nothing but a web page. */
 const webPage = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' });
@@ -51,6 +52,8 @@ export const EFFECTS: Readonly<Record<string, EffectSpec>> = {
   'workspace/set-up': effect({ domain: z.hostname(), email: z.email() }, 'domain', 'customerId'),
   'workspace/tear-down': undoOf('set-up'),
   'mail/send': effect({ email: z.email(), template: text }, 'template', 'messageId'),
+  'mail/deliver': effect({ email: z.email(), subject: text, text: longText }, 'email', 'messageId'),
+  'push/deliver': effect({ token: text, title: text, text: longText }, 'token', 'messageId'),
 };
 
 /** Shape: undefined when no partner does that. */

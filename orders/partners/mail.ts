@@ -1,15 +1,31 @@
 import { z } from 'zod';
+import type { LookUp } from './look-up.ts';
 import type { Ask, PartnerCall } from './partner-client.ts';
 
 const sent = z.object({ messageId: z.string().min(1) });
+type Sent = z.output<typeof sent>;
 
 export interface MailPartner {
-  send(
-    request: { readonly email: string; readonly template: string },
+  send(request: { readonly email: string; readonly template: string }, call: PartnerCall): Promise<Sent>;
+  /** One mail of many. */
+  deliver(
+    request: { readonly email: string; readonly subject: string; readonly text: string },
     call: PartnerCall,
-  ): Promise<z.output<typeof sent>>;
+  ): Promise<Sent>;
+  readonly find: LookUp;
 }
 
-export function createMailPartner(ask: Ask): MailPartner {
-  return { send: ({ email, template }, call) => ask('send', { email, template }, call, sent) };
+/** `askOnce` attempts a call once: whoever sends to many decides himself when to try again. */
+export function createMailPartner({ ask, askOnce, find }: MailParts): MailPartner {
+  return {
+    send: ({ email, template }, call) => ask('send', { email, template }, call, sent),
+    deliver: ({ email, subject, text }, call) => askOnce('deliver', { email, subject, text }, call, sent),
+    find,
+  };
+}
+
+interface MailParts {
+  readonly ask: Ask;
+  readonly askOnce: Ask;
+  readonly find: LookUp;
 }

@@ -1,8 +1,10 @@
 import { type AccountPartner, createAccountPartner } from './account.ts';
 import { type CardPartner, createCardPartner } from './card.ts';
+import { createLookUp } from './look-up.ts';
 import { createMailPartner, type MailPartner } from './mail.ts';
 import { createPartnerClient, type PartnerClientOptions } from './partner-client.ts';
 import { createPaymentPartner, type PaymentPartner } from './payment.ts';
+import { createPushPartner, type PushPartner } from './push.ts';
 import { createRegistrarPartner, type RegistrarPartner } from './registrar.ts';
 import { createWorkspacePartner, type WorkspacePartner } from './workspace.ts';
 
@@ -14,16 +16,23 @@ export interface Partners {
   readonly registrar: RegistrarPartner;
   readonly workspace: WorkspacePartner;
   readonly mail: MailPartner;
+  readonly push: PushPartner;
 }
 
 /** Each partner has a circuit breaker of its own: one that is down does not keep the others from being asked. */
 export function createPartners(options: PartnerClientOptions): Partners {
+  const once = { ...options, maxAttempts: 1 };
   return {
     account: createAccountPartner(createPartnerClient('account', options)),
     card: createCardPartner(createPartnerClient('card', options)),
     payment: createPaymentPartner(createPartnerClient('payment', options)),
     registrar: createRegistrarPartner(createPartnerClient('registrar', options)),
     workspace: createWorkspacePartner(createPartnerClient('workspace', options)),
-    mail: createMailPartner(createPartnerClient('mail', options)),
+    mail: createMailPartner({
+      ask: createPartnerClient('mail', options),
+      askOnce: createPartnerClient('mail', once),
+      find: createLookUp('mail', options),
+    }),
+    push: createPushPartner(createPartnerClient('push', once), createLookUp('push', options)),
   };
 }

@@ -20,13 +20,30 @@ export interface PostOptions {
 }
 
 /** Posts JSON and reads JSON. Errors: what `fetch` throws when there is no whole answer in time. */
-export async function post(url: string, { headers, body, timeoutMs, signal }: PostOptions): Promise<Posted> {
+export function post(url: string, { headers, body, timeoutMs, signal }: PostOptions): Promise<Posted> {
+  const sent = { 'content-type': 'application/json', ...headers };
+  return exchange(url, { method: 'POST', headers: sent, body: JSON.stringify(body), timeoutMs, signal });
+}
+
+/** Errors: as `post`. */
+export function get(url: string, { timeoutMs }: { readonly timeoutMs: number }): Promise<Posted> {
+  return exchange(url, { method: 'GET', headers: {}, timeoutMs, signal: undefined });
+}
+
+interface Exchange {
+  readonly method: 'GET' | 'POST';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function exchange(url: string, { timeoutMs, signal, headers, ...request }: Exchange): Promise<Posted> {
   const timeout = AbortSignal.timeout(timeoutMs);
   const send = () =>
     fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers, ...traceHeaders() },
-      body: JSON.stringify(body),
+      ...request,
+      headers: { ...headers, ...traceHeaders() },
       // A partner that sends us elsewhere is not followed: what is posted was meant for it.
       redirect: 'manual',
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,

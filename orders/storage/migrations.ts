@@ -29,5 +29,23 @@ CREATE TABLE shop.contract (
 );
 `,
     },
+    {
+      name: '0002-customers',
+      sql: `
+-- Who has ordered, or was taken over from elsewhere: whom campaigns are for.
+CREATE TABLE shop.customer (
+  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  email      text NOT NULL,
+  first_name text,
+  push_token text,                         -- of the app on their telephone
+  time_zone  text,                         -- IANA name
+  since      timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX customer_email ON shop.customer (lower(email));
+INSERT INTO shop.customer (email) SELECT DISTINCT ON (lower(email)) email FROM shop.customer_order;
+
+CREATE INDEX customer_order_email ON shop.customer_order (lower(email)) WHERE confirmed_at IS NOT NULL;
+`,
+    },
   ],
 };

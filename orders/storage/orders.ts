@@ -44,7 +44,9 @@ export async function insertOrder(tx: Transaction, row: NewOrder): Promise<boole
       itemsCount,
     ],
   );
-  return rowCount === 1;
+  if (rowCount !== 1) return false;
+  await tx.query('INSERT INTO shop.customer (email) VALUES ($1) ON CONFLICT DO NOTHING', [order.email]);
+  return true;
 }
 
 export async function findOrder(client: SqlClient, orderKey: string): Promise<OrderRow | undefined> {

@@ -1,4 +1,4 @@
-import type { NotificationChannel } from '../../shared/campaign/channel.ts';
+import type { AddressScheme } from '../../shared/campaign/channel.ts';
 import { type Fields, fieldsOf, missingFields, type Template } from '../../shared/campaign/template.ts';
 import { isStorable, storableText } from '../../shared/storable.ts';
 import type { SegmentRow } from './segment.ts';
@@ -24,7 +24,7 @@ const MAX_ADDRESS_CHARS = 1_000;
 export function toCandidate(
   { key, address, timeZone, fields: given }: SegmentRow,
   template: Template,
-  channel: Pick<NotificationChannel, 'name' | 'addressKey'>,
+  channel: AddressScheme,
   timeZones: ReadonlySet<string>,
 ): Candidate {
   const wanted = fieldsOf(template);

@@ -1,3 +1,4 @@
+import type { AddressScheme } from '../../shared/campaign/channel.ts';
 import { readTally } from '../../shared/campaign/recipient.ts';
 import type { Database, Transaction } from '../../shared/storage/database.ts';
 import { type Candidate, toCandidate } from './audience.ts';
@@ -66,7 +67,7 @@ interface Page extends Pick<FreezeOptions, 'pageSize' | 'timeZones'> {
   readonly campaign: CampaignRow;
   readonly progress: ProgressRow;
   readonly segment: Segment;
-  readonly channel: ReturnType<typeof partsOf>['channel'];
+  readonly channel: AddressScheme;
 }
 
 /** Z1, Z2, Z3. Shape: how many were not in the ledger yet. */

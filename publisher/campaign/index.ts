@@ -1,4 +1,5 @@
 export type {
+  AddressScheme,
   Notification,
   NotificationChannel,
   SendResult,

@@ -1,5 +1,5 @@
 import { SpanKind } from '@opentelemetry/api';
-import type { NotificationChannel } from '../../shared/campaign/channel.ts';
+import type { AddressScheme } from '../../shared/campaign/channel.ts';
 import { type Rendered, render } from '../../shared/campaign/template.ts';
 import { auditAction } from '../../shared/operator-action.ts';
 import type { Database } from '../../shared/storage/database.ts';
@@ -17,7 +17,7 @@ import { type CampaignView, viewCampaign } from './view.ts';
 /** What campaigns are made of, in this house. */
 export interface CampaignCatalogue {
   readonly segments: readonly Segment[];
-  readonly channels: readonly NotificationChannel[];
+  readonly channels: readonly AddressScheme[];
 }
 
 export interface RegisterOptions extends CampaignCatalogue, Operator {
@@ -138,7 +138,7 @@ export async function previewCampaign(
 export function partsOf(
   { channel: name, segments: names }: CampaignDefinition,
   { segments, channels }: CampaignCatalogue,
-): { readonly segments: readonly Segment[]; readonly channel: NotificationChannel } {
+): { readonly segments: readonly Segment[]; readonly channel: AddressScheme } {
   const { found, unknown } = findSegments(segments, names);
   const channel = channels.find((one) => one.name === name);
   if (unknown.length > 0 || !channel)

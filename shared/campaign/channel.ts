@@ -1,11 +1,15 @@
 import type { Rendered } from './template.ts';
 
-/** How notifications leave the house: one for each way, and each partner. */
-export interface NotificationChannel {
-  /** `email`, `push` … */
+/** What a channel's addresses are: enough to register, preview, freeze and suppress, without a partner. */
+export interface AddressScheme {
+  /** The channel: `email`, `push` … */
   readonly name: string;
   /** The same for all ways of writing an address that reach the same person; undefined: it is no address. */
   addressKey(address: string): string | undefined;
+}
+
+/** How notifications leave the house: one for each way, and each partner. */
+export interface NotificationChannel extends AddressScheme {
   /**
    * Sends one notification. The partner must have one effect however often it is asked with the same key.
    *

@@ -3,13 +3,13 @@ import { OptionsError } from '../options.ts';
 import { isStorable, storableText } from '../storable.ts';
 import type { Database } from '../storage/database.ts';
 import type { SqlClient } from '../storage/sql-client.ts';
-import type { NotificationChannel } from './channel.ts';
+import type { AddressScheme } from './channel.ts';
 
 /** Of a suppression: whatever is sent, as after a bounce or a complaint. */
 export const EVERY_CATEGORY = '*';
 
 export interface SuppressOptions {
-  readonly channel: NotificationChannel;
+  readonly channel: AddressScheme;
   readonly address: string;
   /** What is not sent any more: a category of campaigns, or all of them (`*`, the default). */
   readonly category?: string;

@@ -1,0 +1,73 @@
+import { createCampaignRunner } from '../../publisher/campaign/index.ts';
+import {
+  createStreamingPullSource,
+  type Logger,
+  type MessageSink,
+  type PubSubConnection,
+} from '../../shared/index.ts';
+import type { Database } from '../../shared/storage/database.ts';
+import {
+  createCampaignLedger,
+  createFences,
+  createInbox,
+  createUncertainAsker,
+  createWorker,
+  handleDeliveries,
+} from '../../subscriber/index.ts';
+import {
+  deliverNotification,
+  NOTIFICATIONS_DEAD_LETTER_TOPIC,
+  NOTIFICATIONS_SUBSCRIPTION,
+  NOTIFICATIONS_TOPIC,
+} from '../contract.ts';
+import type { Partners } from '../partners/partners.ts';
+import { CATALOGUE, createChannels } from './channels.ts';
+
+export interface NotificationsOptions {
+  readonly name: string;
+  readonly connection: PubSubConnection;
+  readonly database: Database;
+  readonly sink: MessageSink;
+  readonly partners: Pick<Partners, 'mail' | 'push'>;
+  readonly ackDeadlineMs: number;
+  readonly leaseMs: number;
+  readonly logger: Logger;
+}
+
+/** Recipients that one process is sending to at a time. */
+const MAX_IN_FLIGHT = 200;
+
+/** All of a process that sends campaigns: what brings them forward, what sends, and what asks about lost answers. */
+export function createNotifications(options: NotificationsOptions) {
+  const { name, connection, database, sink, logger, ackDeadlineMs, leaseMs } = options;
+  const channels = createChannels(options.partners);
+  const worker = createWorker({
+    source: createStreamingPullSource(connection, {
+      subscription: NOTIFICATIONS_SUBSCRIPTION,
+      ackDeadlineMs,
+    }),
+    sink,
+    topic: NOTIFICATIONS_TOPIC,
+    deadLetterTopic: NOTIFICATIONS_DEAD_LETTER_TOPIC,
+    maxInFlight: MAX_IN_FLIGHT,
+    inbox: createInbox({ database, consumer: NOTIFICATIONS_SUBSCRIPTION, claimMs: leaseMs, logger }),
+    fences: createFences({ database, logger }),
+    logger,
+  });
+  const ledger = createCampaignLedger(database);
+  handleDeliveries(worker, { job: deliverNotification, ledger, channels });
+  const asker = createUncertainAsker({ database, channels, logger });
+  const runner = createCampaignRunner({
+    ...CATALOGUE,
+    ...{ database, job: deliverNotification, source: name, logger },
+  });
+  return {
+    async start(): Promise<void> {
+      await Promise.all([worker.start(), asker.start(), runner.start()]);
+    },
+    async stop(): Promise<void> {
+      await Promise.all([runner.stop(), worker.stop()]);
+      await Promise.all([asker.stop(), ledger.drained()]);
+    },
+  };
+}
