@@ -33,6 +33,16 @@ export interface CallRow {
   readonly answered?: number | 'nothing';
 }
 
+/** What happened to one order key, or to all, in numbers: for whoever asked for a million effects. Times are RFC 3339. */
+export interface LedgerSummary {
+  readonly effects: number;
+  readonly calls: number;
+  /** Calls for an effect under a key that had been asked for before. */
+  readonly repeatedCalls: number;
+  readonly firstEffectAt: string | undefined;
+  readonly lastEffectAt: string | undefined;
+}
+
 type Key = Pick<CallRow, 'partner' | 'effect' | 'idempotencyKey'>;
 
 export interface Ledger {
@@ -48,6 +58,7 @@ export interface Ledger {
     call: Omit<CallRow, 'at' | 'arrival' | 'fault' | 'answered'>,
   ): (end: Pick<CallRow, 'fault' | 'answered'>) => void;
   calls(orderKey?: string): CallRow[];
+  summary(orderKey?: string): LedgerSummary;
 }
 
 /** What really happened at the partners: the judge of "exactly once". */
@@ -77,6 +88,17 @@ export function createLedger(): Ledger {
       };
     },
     calls: (orderKey) => ofOrder(calls, orderKey),
+    summary(orderKey) {
+      const effects = ofOrder(rows.values(), orderKey);
+      const asked = ofOrder(calls, orderKey);
+      return {
+        effects: effects.length,
+        calls: asked.length,
+        repeatedCalls: asked.filter(({ arrival }) => arrival > 1).length,
+        firstEffectAt: effects[0]?.at,
+        lastEffectAt: effects.at(-1)?.at,
+      };
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Fault } from './faults.ts';
-import type { CallRow, LedgerRow } from './ledger.ts';
+import type { CallRow, LedgerRow, LedgerSummary } from './ledger.ts';
 
 /** A sandbox in another process. Errors of every method: Error, with what the sandbox had against it. */
 export interface SandboxClient {
@@ -13,6 +13,7 @@ export interface SandboxClient {
   effects(orderKey?: string): Promise<LedgerRow[]>;
   /** Every call that arrived, whatever became of it, in order. */
   calls(orderKey?: string): Promise<CallRow[]>;
+  summary(orderKey?: string): Promise<LedgerSummary>;
   /** Resolves once such a call has arrived. Errors: Error after 30 s. */
   called(call: {
     readonly orderKey: string;
@@ -50,6 +51,7 @@ export function createSandboxClient(url: string): SandboxClient {
     faults,
     effects: (orderKey) => ask<LedgerRow[]>('GET', `effects${query(orderKey)}`),
     calls,
+    summary: (orderKey) => ask<LedgerSummary>('GET', `summary${query(orderKey)}`),
     async called({ orderKey, partner, effect }) {
       const givesUpAtMs = performance.now() + TIMEOUT_MS;
       while (performance.now() < givesUpAtMs) {

@@ -19,7 +19,7 @@ const faultSchema: z.ZodType<Fault> = z.strictObject({
   reason: text,
 });
 
-/** `/sandbox/effects`, `/sandbox/calls` and `/sandbox/faults`: how whoever is in another process looks and interferes. */
+/** `/sandbox/effects`, `/sandbox/calls`, `/sandbox/summary` and `/sandbox/faults`: how whoever is in another process looks and interferes. */
 export async function control(
   request: IncomingMessage,
   { pathname, searchParams }: URL,
@@ -31,13 +31,15 @@ export async function control(
       return ok(ledger.rows(orderKey));
     case 'GET /sandbox/calls':
       return ok(ledger.calls(orderKey));
+    case 'GET /sandbox/summary':
+      return ok({ ...ledger.summary(orderKey) });
     case 'DELETE /sandbox/faults':
       faults.clear();
       return ok({});
     case 'POST /sandbox/faults':
       return addFault(request, faults);
     default:
-      return problem(404, 'there are /sandbox/effects, /sandbox/calls and /sandbox/faults');
+      return problem(404, 'there are /sandbox/effects, /sandbox/calls, /sandbox/summary and /sandbox/faults');
   }
 }
 

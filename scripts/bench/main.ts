@@ -1,4 +1,5 @@
 import { Argument, Command } from 'commander';
+import { campaign } from './campaign/campaign.ts';
 import { messaging } from './messaging/messaging.ts';
 import type { BenchOptions } from './options.ts';
 import { type BenchResult, printResult } from './report.ts';
@@ -6,6 +7,7 @@ import { sagas } from './sagas/sagas.ts';
 
 /** `npm run bench -- NAME`: rivals and Throughline interleaved in one run. */
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
+  campaign,
   messaging,
   sagas,
 };
