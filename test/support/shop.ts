@@ -6,7 +6,13 @@ import { type PartnersSandbox, startPartnersSandbox } from '../../emulator/partn
 import { topology } from '../../orders/contract.ts';
 import { ORDERS_MIGRATIONS } from '../../orders/storage/migrations.ts';
 import { type Child, startChild } from '../../scripts/system/child.ts';
-import { applyTopology, connect, createBatchSink, type OutgoingMessage } from '../../shared/index.ts';
+import {
+  applyTopology,
+  connect,
+  createBatchSink,
+  type OutgoingMessage,
+  type PubSubConnection,
+} from '../../shared/index.ts';
 import { openDatabase } from '../../shared/storage/database.ts';
 import { migrate } from '../../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../../shared/storage/migrations/index.ts';
@@ -24,6 +30,7 @@ export interface Shop {
   /** Every span that arrived, in order, of orders and of nobody. */
   readonly received: readonly SpanRecord[];
   readonly databaseUrl: string;
+  readonly connection: PubSubConnection;
   /** The first service listens where customers come back to; further ones on any port. */
   startService(settings?: Settings): Promise<Child<{ readonly url: string }>>;
   startWorker(settings?: Settings): Promise<Child<object>>;
@@ -87,6 +94,7 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
     store,
     received,
     databaseUrl,
+    connection,
     startService(settings = {}) {
       const port = isOpen ? '0' : publicPort;
       isOpen = true;
