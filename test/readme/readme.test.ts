@@ -47,13 +47,21 @@ function shape(output: string): string[] {
     .filter((line) => line !== '');
 }
 
+/**
+ * Without the call of the killed worker: its partner tells of it when it is through with it, after the latency of four
+ * seconds, and only a busy machine has the order end later than that.
+ */
+const isToldLate = (line: string, next = '') =>
+  / POST \S+ partners TIME$/.test(line) && line.replace('├─', '└─') === next;
+
 /** The lines of each order, by its number. */
 function ordersOf(output: string): Map<string, string[]> {
   const orders = output.split(/\n(?=O-\w+-\d {2})/).slice(1);
   return new Map(
     orders.map((text) => {
       const [, number = ''] = /^O-\w+-(\d)/.exec(text) ?? [];
-      return [number, shape(text).filter((line) => !/^(\d of \d orders|…)/.test(line))];
+      const lines = shape(text).filter((line) => !/^(\d of \d orders|…)/.test(line));
+      return [number, lines.filter((line, index) => !isToldLate(line, lines[index + 1]))];
     }),
   );
 }
