@@ -9,6 +9,7 @@ import { promisify, stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findGcloudEmulator } from '../../emulator/gcloud.ts';
 import { readConfig } from '../../shared/config.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 
 const run = promisify(execFile);
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
@@ -25,7 +26,7 @@ const block = (language: string) =>
 
 const hasGcloud = findGcloudEmulator(readConfig()) !== undefined;
 const npm = (...args: string[]) =>
-  run('npm', ['run', '--silent', ...args], { cwd: REPOSITORY, timeout: 60_000 });
+  run('npm', ['run', '--silent', ...args], { cwd: REPOSITORY, timeout: PATIENCE_MS });
 
 /** What stays the same from run to run: names, marks and order, without keys, ids, times and columns. */
 function shape(output: string): string[] {
@@ -183,9 +184,5 @@ describe('the README', () => {
     expect(new Set(COMMANDS)).toEqual(new Set(Object.keys(CHECKS)));
   });
 
-  it.each(Object.entries(CHECKS))(
-    'shows a command that works: %s',
-    (_command, check) => check(folder),
-    60_000,
-  );
+  it.each(Object.entries(CHECKS))('shows a command that works: %s', (_command, check) => check(folder));
 });

@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { PATIENCE_MS } from './patience.ts';
 
 /** The repository's root. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** After this the process is killed, in ms. Default 30_000. */
+  /** After this the process is killed, in ms. Default PATIENCE_MS. */
   readonly timeoutMs?: number;
 }
 
@@ -37,7 +38,7 @@ export async function runToEnd(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   endWithTest(child);
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 30_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? PATIENCE_MS);
   const [stdout, stderr, exitCode] = await Promise.all([
     textOf(child.stdout),
     textOf(child.stderr),
