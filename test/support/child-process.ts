@@ -20,10 +20,10 @@ export interface Ended {
 
 /** The environment of a child: what it takes to find programs, and what the test says. Nothing else leaks in. */
 export function cleanEnvironment(env: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  const { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR } = process.env;
+  const { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR, NODE_COMPILE_CACHE } = process.env;
   // Neither credentials nor a project may be found, whoever runs the tests and wherever.
   const nobody = { CLOUDSDK_CONFIG: '/nonexistent', METADATA_SERVER_DETECTION: 'none' };
-  return { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR, ...nobody, ...env };
+  return { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR, NODE_COMPILE_CACHE, ...nobody, ...env };
 }
 
 /** Runs a program and resolves with what it said, once it has ended. */

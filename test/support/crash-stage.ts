@@ -1,8 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type OtlpReceiver, startOtlpReceiver } from '../../console/otlp-receiver.ts';
 import { createSpanStore, type SpanStore } from '../../console/span-store.ts';
 import { type Emulator, startEmulator } from '../../emulator/index.ts';
@@ -16,8 +13,6 @@ export interface CrashStage {
   readonly store: SpanStore;
   readonly receiver: OtlpReceiver;
   readonly emulator: Emulator;
-  /** Where processes keep their compiled code: they start again and again. */
-  readonly compileCache: string;
   close(): Promise<void>;
 }
 
@@ -27,20 +22,17 @@ export async function startCrashStage(): Promise<CrashStage> {
   const store = createSpanStore({ maxSpans: 500_000 });
   const receiver = await startOtlpReceiver({ onSpans: (spans) => store.add(spans) });
   const emulator = await startEmulator();
-  const compileCache = await mkdtemp(join(tmpdir(), 'throughline-crash-'));
   return {
     sandbox,
     gate,
     store,
     receiver,
     emulator,
-    compileCache,
     async close() {
       await gate.close();
       await sandbox.close();
       await emulator.close();
       await receiver.close();
-      await rm(compileCache, { recursive: true, force: true });
     },
   };
 }

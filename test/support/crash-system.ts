@@ -97,7 +97,6 @@ function environment(
   { port, url }: { readonly port: number; readonly url: string },
 ): NodeJS.ProcessEnv {
   return cleanEnvironment({
-    NODE_COMPILE_CACHE: stage.compileCache,
     LOG_LEVEL: 'info',
     GOOGLE_CLOUD_PROJECT: projectId,
     PUBSUB_EMULATOR_HOST: stage.emulator.host,
