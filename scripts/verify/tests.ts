@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Check } from './check.ts';
-import { describeFailure, type Failure, readFailures } from './failure.ts';
+import { type Failure, readFailures } from './failure.ts';
 import { runProgram } from './program.ts';
+import { judge } from './second-run.ts';
 
 export interface TestsOptions {
   /** Default: all there are. */
@@ -16,19 +17,30 @@ export function tests(name: string, options: TestsOptions = {}): Check {
   return {
     name,
     run() {
-      const failures = runTests(options);
-      return { isPassed: failures.length === 0, remarks: failures.map(describeFailure) };
+      return judge({
+        failures: runTests(options),
+        runAgain(files) {
+          console.log(`\n── ${name}: once more, alone: ${files.join(', ')}`);
+          return runTests({ ...options, files, workers: 1 });
+        },
+      });
     },
   };
 }
 
 /** Shape: what failed; empty when all is well. */
-function runTests({ files = [], env = {} }: TestsOptions): readonly Failure[] {
+function runTests({
+  files = [],
+  env = {},
+  workers,
+}: TestsOptions & { readonly workers?: number }): readonly Failure[] {
   const folder = mkdtempSync(join(tmpdir(), 'throughline-verify-'));
   const report = join(folder, 'failures.json');
   try {
+    const reporters = ['--reporter=default', '--reporter=./scripts/verify/failure-reporter.ts'];
+    const limits = workers === undefined ? [] : [`--maxWorkers=${workers}`];
     const { status } = runProgram('vitest', {
-      args: ['run', '--reporter=default', '--reporter=./scripts/verify/failure-reporter.ts', ...files],
+      args: ['run', ...reporters, ...limits, ...files],
       env: { ...env, THROUGHLINE_VERIFY_FAILURES: report },
     });
     return status === 0 ? [] : readFailures(report);
