@@ -159,7 +159,7 @@ async function ended(pid: number): Promise<void> {
 test('where npm installed no server the error says what to do', async () => {
   const folder = await newFolder();
   await mkdir(join(folder, 'shared/storage'), { recursive: true });
-  for (const file of ['shared/errors.ts', 'shared/storage/embedded.ts']) {
+  for (const file of ['shared/errors.ts', 'shared/free-port.ts', 'shared/storage/embedded.ts']) {
     await cp(join(ROOT, file), join(folder, file));
   }
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');

@@ -1,9 +1,8 @@
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { type OtlpReceiver, startOtlpReceiver } from '../../console/otlp-receiver.ts';
 import { createSpanStore, type SpanStore } from '../../console/span-store.ts';
 import { type Emulator, startEmulator } from '../../emulator/index.ts';
 import { type PartnersSandbox, startPartnersSandbox } from '../../emulator/partners/sandbox.ts';
+import { freePort } from '../../shared/free-port.ts';
 import { type PartnerGate, startPartnerGate } from './partner-gate.ts';
 
 /** What survives every crash and can be shared by systems: partners behind a gate, Pub/Sub, and who collects the spans. */
@@ -21,7 +20,7 @@ export async function startCrashStage(): Promise<CrashStage> {
   const gate = await startPartnerGate(sandbox);
   const store = createSpanStore({ maxSpans: 500_000 });
   const receiver = await startOtlpReceiver({ onSpans: (spans) => store.add(spans) });
-  const emulator = await startEmulator();
+  const emulator = await startEmulator({ port: await freePort() }); // a test restarts it
   return {
     sandbox,
     gate,
@@ -35,13 +34,4 @@ export async function startCrashStage(): Promise<CrashStage> {
       await receiver.close();
     },
   };
-}
-
-/** A port that was free a moment ago, for a process that has to come back to the same one. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }
