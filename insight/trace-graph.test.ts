@@ -47,6 +47,7 @@ test('cuts a circle of parents once and reaches what hangs from it', () => {
   expect(renderTree([leaf, one, two, self]).split('\n')).toHaveLength(4);
 });
 
+// Linear takes about a second on a slow machine; a quadratic step would take minutes, and so longer than a test may.
 test('copes with 100,000 spans in one chain and in one fan without overflowing the stack', () => {
   const id = (index: number) => index.toString(16).padStart(16, '0');
   const attributes = { 'order.event_id': 'large' };
@@ -57,9 +58,6 @@ test('copes with 100,000 spans in one chain and in one fan without overflowing t
     makeSpan({ name: 'wide', spanId: id(index + 100_001), parentSpanId: id(50_001), attributes }),
   );
   const top = makeSpan({ name: 'top', spanId: id(50_001), attributes });
-  const startedMs = performance.now();
   expect(findDisconnections([...chain, ...fan, top], 'large')).toEqual([]);
   expect(renderTree([...chain, ...fan, top]).split('\n')).toHaveLength(100_001);
-  // Linear takes about a second on a slow machine; a quadratic step would take minutes.
-  expect(performance.now() - startedMs).toBeLessThan(15_000);
 });

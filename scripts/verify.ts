@@ -1,15 +1,7 @@
-import { spawnSync } from 'node:child_process';
-
-/**
- * What CI runs: format and lint (with import cycles and the arrows between folders), types, unused exports, tests, and
- * each benchmark once, small. Everything runs even when something fails, so that one run tells all.
- */
-interface Check {
-  readonly name: string;
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-}
+import { benchmark } from './verify/benchmark.ts';
+import type { Check } from './verify/check.ts';
+import { program } from './verify/program.ts';
+import { tests } from './verify/tests.ts';
 
 const { CI, THROUGHLINE_VERIFY_DATABASE_URL: databaseUrl } = process.env;
 
@@ -24,42 +16,33 @@ const ON_POSTGRES = [
   'test/crash/messages',
 ];
 
+/**
+ * What CI runs: format and lint (with import cycles and the arrows between folders), types, unused exports, tests, and
+ * each benchmark once, small. Everything runs even when something fails, so that one run tells all.
+ */
 const CHECKS: readonly Check[] = [
-  { name: 'format, lint, cycles, arrows', command: 'biome', args: ['check', '--error-on-warnings', '.'] },
-  { name: 'types', command: 'tsc', args: [] },
-  { name: 'unused files, exports and dependencies', command: 'knip', args: [] },
-  { name: 'tests', command: 'vitest', args: ['run'] },
+  program('format, lint, cycles, arrows', 'biome', 'check', '--error-on-warnings', '.'),
+  program('types', 'tsc'),
+  program('unused files, exports and dependencies', 'knip'),
+  tests('tests'),
   ...(databaseUrl === undefined
     ? []
-    : [
-        {
-          name: 'tests on a given PostgreSQL',
-          command: 'vitest',
-          args: ['run', ...ON_POSTGRES],
-          env: { DATABASE_URL: databaseUrl },
-        },
-      ]),
-  bench('messaging', '--quick', '--json'),
-  bench('sagas', '--quick', '--json'),
+    : [tests('tests on a given PostgreSQL', { files: ON_POSTGRES, env: { DATABASE_URL: databaseUrl } })]),
+  benchmark('messaging', '--quick'),
+  benchmark('sagas', '--quick'),
 ];
 
-function bench(...args: readonly string[]): Check {
-  return {
-    name: `benchmark ${args[0]}, small`,
-    command: process.execPath,
-    args: ['scripts/bench/main.ts', ...args],
-  };
-}
-
-const failed = CHECKS.filter(({ name, command, args, env }) => {
+const failed: string[] = [];
+const remarks: string[] = [];
+for (const { name, run } of CHECKS) {
   const startedMs = performance.now();
   console.log(`\n── ${name}`);
-  const { status, error } = spawnSync(command, args, { stdio: 'inherit', env: { ...process.env, ...env } });
-  if (error) console.error(String(error));
+  const verdict = run();
   const seconds = Math.round((performance.now() - startedMs) / 1_000);
-  console.log(`── ${name}: ${status === 0 ? 'ok' : 'FAILED'} after ${seconds} s`);
-  return status !== 0;
-}).map(({ name }) => name);
+  console.log(`── ${name}: ${verdict.isPassed ? 'ok' : 'FAILED'} after ${seconds} s`);
+  if (!verdict.isPassed) failed.push(name);
+  remarks.push(...verdict.remarks.map((remark) => `  ${name}: ${remark}`));
+}
 
 if (databaseUrl === undefined) {
   const sentence = 'the tests on a given PostgreSQL: THROUGHLINE_VERIFY_DATABASE_URL names none';
@@ -67,4 +50,5 @@ if (databaseUrl === undefined) {
   else console.log(`\nNot run: ${sentence}.`);
 }
 console.log(failed.length === 0 ? '\nAll checks passed.' : `\nFailed: ${failed.join('; ')}`);
+for (const remark of remarks) console.log(remark);
 process.exitCode = failed.length === 0 ? 0 : 1;

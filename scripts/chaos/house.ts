@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startOtlpReceiver } from '../../console/otlp-receiver.ts';
 import { createSpanStore, type SpanStore } from '../../console/span-store.ts';
 import { createSandboxClient, type SandboxClient } from '../../emulator/partners/sandbox-client.ts';
 import { topology } from '../../orders/contract.ts';
 import { ORDERS_MIGRATIONS } from '../../orders/storage/migrations.ts';
+import { freePort } from '../../shared/free-port.ts';
 import { applyTopology, connect } from '../../shared/index.ts';
 import { type Database, openDatabase } from '../../shared/storage/database.ts';
 import { startEmbeddedPostgres } from '../../shared/storage/embedded.ts';
@@ -129,12 +128,4 @@ function mainOf(name: ProcessName): string {
 async function makeTopics(emulatorHost: string): Promise<void> {
   const connection = await connect({ projectId: PROJECT, emulatorHost });
   await applyTopology(connection, topology).finally(() => connection.close());
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }

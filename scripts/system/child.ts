@@ -32,7 +32,8 @@ export class ProcessEndedError extends ThroughlineError {
   readonly code = 'PROCESS_ENDED';
 }
 
-const START_TIMEOUT_MS = 30_000;
+/** A second or two is usual; several that start side by side on a busy machine have taken half a minute. */
+const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 40_000;
 const KEPT_OUTPUT_CHARS = 4_000;
 

@@ -9,6 +9,7 @@ import {
   skip,
 } from '../../publisher/saga/index.ts';
 import { defineJob } from '../../shared/index.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 /** A service in the test's process whose compensations fail while `faults` names their step, and stick at once. */
@@ -87,7 +88,7 @@ export async function startFaultyShop(): Promise<FaultyShop> {
 
   const until: FaultyShop['until'] = async (sagaId, isSo) => {
     for (;;) {
-      const changed = once(changes, 'change', { signal: AbortSignal.timeout(10_000) });
+      const changed = once(changes, 'change', { signal: AbortSignal.timeout(PATIENCE_MS) });
       changed.catch(() => {}); // only of interest when it is awaited
       const view = await readSaga(database, sagaId);
       if (view && isSo(view)) return;

@@ -39,7 +39,7 @@ describe('throughline fence', () => {
     expect(lifted.stdout).toBe(`Fence ${id} is lifted (pause job=mail.send): what waited runs.\n`);
     expect((await run('list')).stdout).toBe('No fence stands.\n');
     expect((await run('list --all')).stdout).toMatch(/^FENCE .* LIFTED +BY +REASON\n.* ada +ticket 4711\n$/);
-  }, 30_000);
+  });
 
   it('adds, lists and lifts, for programs', async () => {
     const fence = {
@@ -64,7 +64,7 @@ describe('throughline fence', () => {
     expect(lifted).toEqual({ ...added, ...lift });
     expect(await json('list')).toEqual({ fences: [] });
     expect((await json('list --all --limit 1')).fences).toEqual([lifted]);
-  }, 30_000);
+  });
 
   it('writes an audit row for each', async () => {
     const { fenceId } = await json('add pause --order O-audit', ADA);
@@ -94,7 +94,7 @@ describe('throughline fence', () => {
     const word = await run('lift mail.send --yes', ADA);
     expect(complaint(word)).toBe('there is no fence mail.send');
     expect([twice, again, unknown, word].map(({ exitCode }) => exitCode)).toEqual([1, 1, 1, 1]);
-  }, 30_000);
+  });
 
   it('refuses wrong arguments with exit code 2, and does nothing', async () => {
     const cases: [string, string[], unknown][] = [
@@ -117,7 +117,7 @@ describe('throughline fence', () => {
       expect(ended.exitCode).toBe(2);
     }
     expect(await json('list --all')).toEqual(before);
-  }, 60_000);
+  });
 
   it('traces what it does, and links the lift to what added the fence', async () => {
     const spans: SpanRecord[] = [];
@@ -143,5 +143,5 @@ describe('throughline fence', () => {
       'throughline.fence.id': expect.any(String),
     });
     expect(lifted?.links.map(({ spanId }) => spanId)).toEqual([added?.spanId]);
-  }, 30_000);
+  });
 });

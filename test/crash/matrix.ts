@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, test, vi } from 'vitest';
 import { type CrashStage, startCrashStage } from '../support/crash-stage.ts';
 import { type CrashSystem, startCrashSystem } from '../support/crash-system.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import type { Point } from './points.ts';
 import { runPoints } from './run-point.ts';
 
 /** Systems side by side: half of a point's time is waiting for leases to run out. */
 const SYSTEMS = 3;
-const START_TIMEOUT_MS = 60_000;
 
 type Outcomes = Promise<PromiseSettledResult<void>[]>;
 
@@ -22,7 +22,7 @@ export function testPoints(points: readonly Point[]): void {
     await Promise.all(
       Array.from({ length: SYSTEMS }, async () => systems.add(await startCrashSystem(stage))),
     );
-  }, START_TIMEOUT_MS);
+  });
   afterAll(async () => {
     await Promise.all(systems.all().map((system) => system.close()));
     await stage?.close();
@@ -46,7 +46,7 @@ export function testPoints(points: readonly Point[]): void {
       if (outcome?.status === 'rejected') throw outcome.reason;
     },
     // They are begun together and wait for their turn.
-    START_TIMEOUT_MS + 10_000 * groups.length,
+    PATIENCE_MS * (2 + groups.length / SYSTEMS),
   );
 }
 

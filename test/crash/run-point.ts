@@ -7,10 +7,9 @@ import type { OrderView } from '../../orders/http/schemas.ts';
 import { pressAtBank, returnToShop } from '../../scripts/system/browser.ts';
 import { JOB_NAME, JOB_OUTCOME, SAGA_OUTCOME } from '../../shared/trace/semconv.ts';
 import type { CrashSystem } from '../support/crash-system.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import type { Course, Point } from './points.ts';
 
-const END_TIMEOUT_MS = 25_000;
-const REACH_TIMEOUT_MS = 20_000;
 const PAUSE_MS = 20;
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
@@ -114,7 +113,7 @@ async function reach(
 /** Errors: Error when nothing comes to the point. */
 async function inTime<T>(work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error('the point was never reached')), REACH_TIMEOUT_MS);
+  const timer = setTimeout(() => late.reject(new Error('the point was never reached')), PATIENCE_MS);
   return Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }
 
@@ -144,7 +143,7 @@ async function beCustomer(system: CrashSystem, course: Course, orderKey: string)
 }
 
 async function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
-  const givesUpAtMs = performance.now() + END_TIMEOUT_MS;
+  const givesUpAtMs = performance.now() + PATIENCE_MS;
   for (;;) {
     try {
       return await ask();
@@ -170,7 +169,7 @@ async function assertConnected({ stage }: CrashSystem, course: Course, orderKey:
     (course === 'compensated' || spans.some(isMailDone)) &&
     findDisconnections(spans, orderKey).length === 0;
   await stage.store
-    .waitFor((all) => isWhole(all.byOrder(orderKey)), { timeoutMs: END_TIMEOUT_MS })
+    .waitFor((all) => isWhole(all.byOrder(orderKey)), { timeoutMs: PATIENCE_MS })
     .catch(() => {});
   const spans = stage.store.byOrder(orderKey);
   expect(findDisconnections(spans, orderKey).map(({ kind, message }) => `${kind}: ${message}`)).toEqual([]);

@@ -10,7 +10,7 @@ let system: CrashSystem;
 beforeAll(async () => {
   stage = await startCrashStage();
   system = await startCrashSystem(stage);
-}, 60_000);
+});
 afterAll(async () => {
   await system?.close();
   await stage?.close();
@@ -40,7 +40,7 @@ describe('a worker that is told to stop with SIGTERM', () => {
     await system.crash('worker'); // it is gone already: a new one is started
     await assertEndedWell(system, orderKey);
     expect(setUpsOf(orderKey)).toBe(1);
-  }, 60_000);
+  });
 
   test('and told so again gives up at once, with exit code 1', async () => {
     const { orderKey, release } = await setUpUnderWay();
@@ -52,7 +52,7 @@ describe('a worker that is told to stop with SIGTERM', () => {
     await system.crash('worker');
     release();
     await assertEndedWell(system, orderKey);
-  }, 60_000);
+  });
 });
 
 describe('an emulator that is restarted and has forgotten everything', () => {
@@ -65,5 +65,5 @@ describe('an emulator that is restarted and has forgotten everything', () => {
     release();
     await assertEndedWell(system, orderKey);
     await emulator.close();
-  }, 60_000);
+  });
 });

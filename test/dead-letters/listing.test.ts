@@ -43,7 +43,6 @@ describe('a hundred thousand letters', () => {
     const text = await plan(filter);
     expect(text).toMatch(/Index|Bitmap/);
     expect(text).not.toMatch(/Seq Scan/);
-    expect(Number(/Execution Time: ([\d.]+) ms/.exec(text)?.[1])).toBeLessThan(500);
   });
 
   test('come newest first, with the right ones of several conditions', async () => {

@@ -12,6 +12,7 @@ import {
   redriveDeadLetter,
   replyToSaga,
 } from '../../subscriber/index.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { EMBEDDED } from '../support/pubsub-target.ts';
 import { createSagaSystem, JOBS, type SagaSystem } from '../support/saga-system.ts';
 import { type Stage, startStage } from '../support/stage.ts';
@@ -74,8 +75,8 @@ afterAll(async () => {
 test('a step that was undone because its job had died is undone again when the job is redriven', async () => {
   const { database } = system.db;
   const { sagaId } = await system.engine.begin(order, { domain: 'shop.example' }, { orderKey: 'O-1' });
-  expect(await system.engine.ended(sagaId, { timeoutMs: 15_000 })).toBe('compensated');
-  const [letter] = await arrivals.waitFor(() => kept.length > 0 && kept, { timeoutMs: 10_000 });
+  expect(await system.engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
+  const [letter] = await arrivals.waitFor(() => kept.length > 0 && kept, { timeoutMs: PATIENCE_MS });
   const letterId = letter?.letterId ?? '';
   expect(await readDeadLetter(database, letterId)).toMatchObject({
     sagaId,
@@ -85,9 +86,9 @@ test('a step that was undone because its job had died is undone again when the j
 
   isDown = false;
   await redriveDeadLetter(database, createMessageOutbox({ database }), { letterId, actor: 'ada' });
-  await arrivals.waitFor(() => effects.length >= 3, { timeoutMs: 15_000 });
+  await arrivals.waitFor(() => effects.length >= 3, { timeoutMs: PATIENCE_MS });
   expect(effects).toEqual(['torn down', 'set up', 'torn down']);
-  expect(await system.engine.ended(sagaId, { timeoutMs: 15_000 })).toBe('compensated');
+  expect(await system.engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
   const kinds = (await readSaga(database, sagaId))?.history.map(({ event }) => event.kind);
   expect(kinds).toEqual(expect.arrayContaining(['failed', 'undone', 'completed-late']));
 });

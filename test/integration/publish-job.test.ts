@@ -4,6 +4,7 @@ import { type Emulator, startEmulator } from '../../emulator/index.ts';
 import { topology } from '../../orders/contract.ts';
 import { applyTopology, connect } from '../../shared/index.ts';
 import { runToEnd } from '../support/child-process.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 
 const PROJECT = 'command-line';
 const NOTIFICATION = { orderKey: 'O-1', email: 'owner@shop.example', template: 'order-confirmed' };
@@ -16,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => emulator.close());
 
 const publish = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
-  runToEnd(process.execPath, ['scripts/publish.ts', ...args], { env, timeoutMs: 20_000 });
+  runToEnd(process.execPath, ['scripts/publish.ts', ...args], { env, timeoutMs: PATIENCE_MS });
 
 const onEmulator = () => ({ PUBSUB_EMULATOR_HOST: emulator.host, GOOGLE_CLOUD_PROJECT: PROJECT });
 

@@ -81,7 +81,7 @@ describe('streaming pull', () => {
     await emulator.close();
     mayFinish.open();
     await worker.stop(); // the test's own time-out is the judge
-  }, 15_000);
+  });
 
   test('a job that wants more attempts than Pub/Sub allows is refused at the start', async () => {
     const worker = newWorker();

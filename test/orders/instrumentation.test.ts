@@ -3,6 +3,7 @@ import { decideAtBank } from '../../scripts/system/browser.ts';
 import { findDisconnections, type SpanRecord } from '../../testing/index.ts';
 import { runToEnd } from '../support/child-process.ts';
 import { newOrder, type OrderApi, readOrderApi } from '../support/order-api.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { type Shop, startShop } from '../support/shop.ts';
 
 let shop: Shop;
@@ -22,7 +23,7 @@ function story(orderKey: string): Promise<SpanRecord[]> {
       const isTold = spans.some(({ attributes }) => attributes['saga.outcome'] !== undefined);
       return isTold && findDisconnections(spans, orderKey).length === 0 && spans;
     },
-    { timeoutMs: 20_000 },
+    { timeoutMs: PATIENCE_MS },
   );
 }
 
@@ -139,7 +140,7 @@ describe("a caller's trace", () => {
     await at.ended(order.orderKey);
     const request = await shop.store.waitFor(
       (store) => store.byTrace(TRACE_ID).find(({ name }) => name === 'POST /orders'),
-      { timeoutMs: 20_000 },
+      { timeoutMs: PATIENCE_MS },
     );
     expect(request).toMatchObject({ parentSpanId: CALLER, attributes: { 'order.event_id': order.orderKey } });
     expect((await at.show(order.orderKey)).traceId).toBe(TRACE_ID);

@@ -4,6 +4,7 @@ import { openDatabase } from '../../shared/storage/database.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../shared/storage/embedded.ts';
 import { findDisconnections, type SpanRecord } from '../../testing/index.ts';
 import { newOrder, type OrderApi, readOrderApi } from '../support/order-api.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { type Shop, startShop } from '../support/shop.ts';
 
 /** It is stopped and started here, so it is nobody else's. */
@@ -13,7 +14,7 @@ beforeAll(async () => {
   postgres = await startEmbeddedPostgres();
   shop = await startShop({ databaseUrl: postgres.url });
   await shop.startWorker();
-}, 60_000);
+});
 afterAll(async () => {
   await shop.close();
   await postgres.close();
@@ -92,7 +93,7 @@ test('SIGTERM under load loses nothing: what was accepted ends after the next st
   // Nobody waits for an order of which the customer was not told either.
   await everyOrderEnds();
   await second.stop();
-}, 60_000);
+});
 
 test('two order services and two workers share fifty orders: each ends once, and each is connected', async () => {
   const services = await Promise.all(['order-service-a', 'order-service-b'].map(named));
@@ -125,7 +126,7 @@ test('two order services and two workers share fifty orders: each ends once, and
   );
   expect(new Set(worked)).toEqual(new Set(['order-worker', 'order-worker-b']));
   await Promise.all(services.map((service) => service.stop()));
-}, 60_000);
+});
 
 const named = (name: string) => shop.startService({ OTEL_SERVICE_NAME: name });
 
@@ -136,7 +137,7 @@ function connected(orderKey: string): Promise<true> {
       const spans = store.byOrder(orderKey);
       return isTold(spans) && findDisconnections(spans, orderKey).length === 0;
     },
-    { timeoutMs: 20_000 },
+    { timeoutMs: PATIENCE_MS },
   ) as Promise<true>;
 }
 
@@ -153,7 +154,7 @@ async function everyOrderEnds(): Promise<void> {
 
 function told(orderKey: string): Promise<true> {
   return shop.store.waitFor((store) => isTold(store.byOrder(orderKey)), {
-    timeoutMs: 20_000,
+    timeoutMs: PATIENCE_MS,
   }) as Promise<true>;
 }
 

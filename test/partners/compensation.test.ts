@@ -10,6 +10,7 @@ import { insertOrder } from '../../orders/storage/orders.ts';
 import { createOutbox } from '../../publisher/index.ts';
 import { createSagaEngine, type SagaEngine } from '../../publisher/saga/index.ts';
 import { migrate } from '../../shared/storage/migrate.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let sandbox: PartnersSandbox;
@@ -44,7 +45,7 @@ async function settle(orderKey: string, fault: Fault) {
     await insertOrder(tx, stored);
     await engine.begin(saga, order, { sagaId: orderKey, orderKey, tx });
   });
-  const end = await engine.ended(orderKey, { timeoutMs: 20_000 });
+  const end = await engine.ended(orderKey, { timeoutMs: PATIENCE_MS });
   return { end, ...judgeLedger(sandbox.effects(orderKey)) };
 }
 

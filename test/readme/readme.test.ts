@@ -9,6 +9,7 @@ import { promisify, stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findGcloudEmulator } from '../../emulator/gcloud.ts';
 import { readConfig } from '../../shared/config.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 
 const run = promisify(execFile);
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
@@ -25,7 +26,7 @@ const block = (language: string) =>
 
 const hasGcloud = findGcloudEmulator(readConfig()) !== undefined;
 const npm = (...args: string[]) =>
-  run('npm', ['run', '--silent', ...args], { cwd: REPOSITORY, timeout: 60_000 });
+  run('npm', ['run', '--silent', ...args], { cwd: REPOSITORY, timeout: PATIENCE_MS });
 
 /** What stays the same from run to run: names, marks and order, without keys, ids, times and columns. */
 function shape(output: string): string[] {
@@ -47,13 +48,21 @@ function shape(output: string): string[] {
     .filter((line) => line !== '');
 }
 
+/**
+ * Without the call of the killed worker: its partner tells of it when it is through with it, after the latency of four
+ * seconds, and only a busy machine has the order end later than that.
+ */
+const isToldLate = (line: string, next = '') =>
+  / POST \S+ partners TIME$/.test(line) && line.replace('├─', '└─') === next;
+
 /** The lines of each order, by its number. */
 function ordersOf(output: string): Map<string, string[]> {
   const orders = output.split(/\n(?=O-\w+-\d {2})/).slice(1);
   return new Map(
     orders.map((text) => {
       const [, number = ''] = /^O-\w+-(\d)/.exec(text) ?? [];
-      return [number, shape(text).filter((line) => !/^(\d of \d orders|…)/.test(line))];
+      const lines = shape(text).filter((line) => !/^(\d of \d orders|…)/.test(line));
+      return [number, lines.filter((line, index) => !isToldLate(line, lines[index + 1]))];
     }),
   );
 }
@@ -175,9 +184,5 @@ describe('the README', () => {
     expect(new Set(COMMANDS)).toEqual(new Set(Object.keys(CHECKS)));
   });
 
-  it.each(Object.entries(CHECKS))(
-    'shows a command that works: %s',
-    (_command, check) => check(folder),
-    60_000,
-  );
+  it.each(Object.entries(CHECKS))('shows a command that works: %s', (_command, check) => check(folder));
 });

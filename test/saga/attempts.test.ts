@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type AttemptPolicy, defineSaga, readSaga, skip } from '../../publisher/saga/index.ts';
 import { createGate } from '../support/gate.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { createSagaLab, type LabEngine, type SagaLab } from '../support/saga-lab.ts';
 
 let lab: SagaLab;
@@ -39,7 +40,7 @@ async function tried(
     .build();
   const engine = await lab.start([saga]);
   const { sagaId } = await engine.begin(saga, {});
-  const outcome = await engine.ended(sagaId, { timeoutMs: 5_000 });
+  const outcome = await engine.ended(sagaId, { timeoutMs: PATIENCE_MS });
   return { outcome, log, sagaId };
 }
 
@@ -179,7 +180,7 @@ test('a compensation that fails is tried again with backoff', async () => {
   });
   const engine = await lab.start([saga]);
   const { sagaId } = await engine.begin(saga, {});
-  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+  expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
   expect((await lab.history(sagaId)).slice(2)).toEqual(['undo-failed a 1', 'undo-failed a 2', 'undone a 3']);
 });
 
@@ -219,7 +220,7 @@ test('a step with a transaction commits with its record, and not at all when it 
     .build();
   const engine = await lab.start([saga]);
   const { sagaId } = await engine.begin(saga, {});
-  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   expect((await lab.db.database.query('SELECT attempt FROM kept')).rows).toEqual([{ attempt: 2 }]);
 });
 
@@ -243,13 +244,13 @@ test('a transaction that is still being written when its time is up is rolled ba
         await tx.query('INSERT INTO slowly VALUES ($1)', [attempt]);
         return attempt;
       },
-      timeoutMs: 300,
+      timeoutMs: 1_000, // the second attempt has to keep it
       retry: quick,
       compensate: skip('only counted'),
     })
     .step('b', { run: async () => {}, compensate: skip('the last one') })
     .build();
-  const engine = await lab.start([saga], { leaseMs: 10_000 });
+  const engine = await lab.start([saga]);
   let writes = 0;
   const writing = engine.database.hold(
     (text) => text.includes('INSERT INTO throughline.saga_journal') && ++writes === 1,
@@ -259,7 +260,7 @@ test('a transaction that is still being written when its time is up is rolled ba
   const { sagaId } = await web.begin(saga, {});
   await writing.reached;
   expect(await writers()).toBe(1);
-  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   expect(await lab.history(sagaId)).toEqual(['failed a 1', 'completed a 2', 'completed b 1']);
   expect((await database.query('SELECT attempt FROM slowly')).rows).toEqual([{ attempt: 2 }]);
 });

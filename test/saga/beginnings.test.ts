@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineSaga, listSagas, readSaga, skip, suspend } from '../../publisher/saga/index.ts';
-import { createSagaLab, type SagaLab } from '../support/saga-lab.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
+import { createSagaLab, type SagaLab, SHORT_LEASE } from '../support/saga-lab.ts';
 
 let lab: SagaLab;
 beforeAll(async () => {
@@ -71,27 +72,27 @@ describe('a saga whose beginning is committed, and its process does not hear of 
 
   test('is run all the same, while that process lives', async () => {
     const { runs, saga } = counted();
-    const engine = await lab.start([saga]);
+    const engine = await lab.start([saga], SHORT_LEASE);
     let sagaId = '';
     void engine.database.loseAnswer(isCommit);
     const begun = engine.database.transaction(async (tx) => {
       sagaId = (await engine.begin(saga, {}, { tx })).sagaId;
     });
     await expect(begun).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
-    expect(await engine.ended(sagaId, { timeoutMs: 10_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(runs).toEqual([sagaId]);
   });
 
   test('is not run again when it hears of it at last', async () => {
     const { runs, saga } = counted();
-    const engine = await lab.start([saga]);
+    const engine = await lab.start([saga], SHORT_LEASE);
     const commit = engine.database.hold(isCommit, 'answer');
     let sagaId = '';
     const begun = engine.database.transaction(async (tx) => {
       sagaId = (await engine.begin(saga, {}, { tx })).sagaId;
     });
     await commit.reached;
-    expect(await engine.ended(sagaId, { timeoutMs: 10_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     commit.letGo();
     await begun;
     await lab.reset();
@@ -113,7 +114,7 @@ test('a saga that is begun twice is one saga, also when both come at once', asyn
     isNew: false,
   });
   await engine.signal('order-1', 'go', null);
-  expect(await other.ended('order-1', { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await other.ended('order-1', { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   expect(log.filter((line) => line.startsWith('order-1'))).toEqual(['order-1 ended under 1']);
   expect(await listSagas(lab.db.database, { orderKey: 'order-1' })).toHaveLength(1);
 });
@@ -136,8 +137,8 @@ test('a saga finishes under the version that it was begun with, while new ones r
   const { sagaId: young } = await after.begin(v2, {});
   await lab.reaches(young, 'waiting');
   for (const sagaId of [old, young]) await after.signal(sagaId, 'go', null);
-  expect(await after.ended(old, { timeoutMs: 5_000 })).toBe('confirmed');
-  expect(await after.ended(young, { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await after.ended(old, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
+  expect(await after.ended(young, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   expect(log).toContain(`${old} ended under 1`);
   expect(log).toContain(`${young} ended under 2`);
 });
@@ -147,13 +148,13 @@ test('a saga of a version that nobody knows is parked and visible, and goes on w
   const { sagaId } = await before.begin(v2, {});
   await lab.start([v1]);
   await age(sagaId);
-  await expect.poll(() => parkedReason(sagaId), { timeout: 5_000 }).toContain('in version 2');
+  await expect.poll(() => parkedReason(sagaId)).toContain('in version 2');
   expect((await listSagas(lab.db.database, { parked: true })).map((saga) => saga.sagaId)).toEqual([sagaId]);
   const knowing = await lab.start([v2]);
   await lab.reaches(sagaId, 'waiting');
   expect(await parkedReason(sagaId)).toBeUndefined();
   await knowing.signal(sagaId, 'go', null);
-  expect(await knowing.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await knowing.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
 });
 
 test('a saga whose journal does not fit the definition is parked, with the reason', async () => {
@@ -166,10 +167,10 @@ test('a saga whose journal does not fit the definition is parked, with the reaso
     .build();
   await lab.start([renamed]);
   await age(sagaId);
-  await expect.poll(() => parkedReason(sagaId), { timeout: 5_000 }).toContain('SAGA_JOURNAL');
+  await expect.poll(() => parkedReason(sagaId)).toContain('SAGA_JOURNAL');
   expect(await lab.state(sagaId)).toBe('waiting');
   await lab.reset();
   const mended = await lab.start([v1]);
   await mended.signal(sagaId, 'go', null);
-  expect(await mended.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await mended.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
 });

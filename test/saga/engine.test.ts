@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createSagaEngine, defineSaga, type SagaEngine, skip, suspend } from '../../publisher/saga/index.ts';
 import { createGate } from '../support/gate.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { createSagaLab } from '../support/saga-lab.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
@@ -59,13 +60,13 @@ const of = (key: string) =>
 test('runs every step with what the earlier ones returned, and ends confirmed', async () => {
   const { sagaId, isNew } = await engine.begin(order, { key: 'a' });
   expect(isNew).toBe(true);
-  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   expect(of('a')).toEqual(['redeem 7']);
 });
 
 test('compensates in reverse what may have happened when a step fails', async () => {
   const { sagaId } = await engine.begin(order, { key: 'b', failAt: 'confirm' });
-  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+  expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
   expect(of('b')).toEqual(['redeem 7', 'refund', 'reactivate true']);
 });
 
@@ -79,7 +80,7 @@ test('whoever awaits an end waits as long as they said, also beside others who w
   const { sagaId } = await begin(slow, {});
   // Nobody needs the database for it: the saga is in hand here.
   database.hold((text) => text.includes('ended_at IS NOT NULL AS ended'));
-  const patient = ended(sagaId, { timeoutMs: 10_000 });
+  const patient = ended(sagaId, { timeoutMs: PATIENCE_MS });
   await expect(ended(sagaId, { timeoutMs: 20 })).rejects.toMatchObject({ code: 'SAGA_TIMEOUT' });
   gate.open();
   expect(await patient).toBe('confirmed');

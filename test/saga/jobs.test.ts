@@ -4,6 +4,7 @@ import { defineSaga, readSaga, skip } from '../../publisher/saga/index.ts';
 import { defineJob, inSpan } from '../../shared/index.ts';
 import { replyToSaga } from '../../subscriber/index.ts';
 import { findDisconnections, normalisedTree } from '../../testing/index.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { EMBEDDED } from '../support/pubsub-target.ts';
 import { createSagaSystem, JOBS, type SagaSystem } from '../support/saga-system.ts';
 import { type Stage, startStage } from '../support/stage.ts';
@@ -81,13 +82,13 @@ async function place(orderKey: string, fail: 'no' | 'set-up' | 'after') {
   const { sagaId } = await inSpan('place order', { attributes: { 'order.event_id': orderKey } }, () =>
     system.engine.begin(order, { domain: orderKey, fail }, { orderKey }),
   );
-  const outcome = await system.engine.ended(sagaId, { timeoutMs: 15_000 });
+  const outcome = await system.engine.ended(sagaId, { timeoutMs: PATIENCE_MS });
   await stage.collector.waitFor(
     () => {
       void stage.flush();
       return findDisconnections(stage.collector.spans, orderKey).length === 0;
     },
-    { timeoutMs: 10_000 },
+    { timeoutMs: PATIENCE_MS },
   );
   const spans = stage.collector.spans.filter(({ attributes }) => attributes['order.event_id'] === orderKey);
   return { outcome, sagaId, tree: normalisedTree(spans) };

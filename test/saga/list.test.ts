@@ -19,7 +19,7 @@ describe('a list of a hundred thousand sagas', () => {
       [SAGAS],
     );
     await db.database.query('ANALYZE throughline.saga');
-  }, 60_000);
+  });
   afterAll(() => db.close());
 
   test.each<[string, SagaFilter, string[], RegExp]>([

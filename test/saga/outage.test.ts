@@ -5,10 +5,9 @@ import { openDatabase } from '../../shared/storage/database.ts';
 import { startEmbeddedPostgres } from '../../shared/storage/embedded.ts';
 import { migrate } from '../../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../../shared/storage/migrations/index.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 
-test('a database that stops and crashes in the middle of sagas loses none of them', {
-  timeout: 60_000,
-}, async () => {
+test('a database that stops and crashes in the middle of sagas loses none of them', async () => {
   const postgres = await startEmbeddedPostgres();
   const database = openDatabase({ connectionString: postgres.url });
   await migrate(database, THROUGHLINE_MIGRATIONS);
@@ -63,7 +62,7 @@ test('a database that stops and crashes in the middle of sagas loses none of the
       begun.map(async (one) => {
         for (;;) {
           const ended = await web
-            ?.ended(one?.sagaId ?? '', { timeoutMs: 30_000 })
+            ?.ended(one?.sagaId ?? '', { timeoutMs: PATIENCE_MS })
             .catch((error: { code?: string }) => error.code);
           if (ended !== 'DATABASE_UNAVAILABLE') return ended;
         }

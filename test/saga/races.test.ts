@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { defineSaga, operateSaga, readSaga } from '../../publisher/saga/index.ts';
 import { defineJob } from '../../shared/index.ts';
 import { createGate } from '../support/gate.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { createSagaLab, type SagaLab } from '../support/saga-lab.ts';
 
 let lab: SagaLab;
@@ -46,10 +47,10 @@ describe('a step that completes after the rollback was planned', () => {
     );
     const engine = await lab.start([saga]);
     const { sagaId } = await engine.begin(saga, {});
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(undone).toEqual([undefined]);
     await lab.jobDone(engine, sagaId, 'j', { customer: 'c-1' });
-    await expect.poll(() => undone, { timeout: 5_000 }).toEqual([undefined, { customer: 'c-1' }]);
+    await expect.poll(() => undone).toEqual([undefined, { customer: 'c-1' }]);
     await lab.reaches(sagaId, 'compensated');
     expect((await readSaga(lab.db.database, sagaId))?.endedAt).toBeDefined();
     expect(await lab.history(sagaId)).toEqual([
@@ -76,7 +77,7 @@ describe('a step that completes after the rollback was planned', () => {
     await expect.poll(() => undone).toEqual([undefined]);
     await lab.jobDone(engine, sagaId, 'j', { customer: 'c-2' });
     gate.open();
-    await expect.poll(() => undone, { timeout: 5_000 }).toEqual([undefined, { customer: 'c-2' }]);
+    await expect.poll(() => undone).toEqual([undefined, { customer: 'c-2' }]);
     await lab.reaches(sagaId, 'compensated');
   });
 
@@ -93,14 +94,14 @@ describe('a step that completes after the rollback was planned', () => {
     );
     const first = await lab.start([saga], { drainTimeoutMs: 5_000 });
     const { sagaId } = await first.begin(saga, {});
-    await expect.poll(() => tries, { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => tries).toBe(1);
     await lab.jobDone(first, sagaId, 'j', { customer: 'c-3' });
     const stopped = first.stop();
     gate.open();
     await stopped;
     const second = await lab.start([saga]);
-    await expect.poll(() => undone, { timeout: 5_000 }).toEqual([undefined, { customer: 'c-3' }]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    await expect.poll(() => undone).toEqual([undefined, { customer: 'c-3' }]);
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
   });
 
   test('is not forgotten by a process that is told to stop with the result in hand', async () => {
@@ -115,7 +116,7 @@ describe('a step that completes after the rollback was planned', () => {
     );
     const first = await lab.start([saga]);
     const { sagaId } = await first.begin(saga, {});
-    await expect.poll(() => tries, { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => tries).toBe(1);
     await lab.jobDone(first, sagaId, 'j', { customer: 'c-4' });
     await lab.kill(first);
     const second = await lab.start([saga], { isStarted: false });
@@ -133,7 +134,7 @@ describe('a step that completes after the rollback was planned', () => {
     loading.letGo();
     await stoppedToo;
     const last = await lab.start([saga]);
-    expect(await last.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await last.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(undone).toEqual([undefined, { customer: 'c-4' }]);
   });
 
@@ -159,7 +160,7 @@ describe('a step that completes after the rollback was planned', () => {
     hold.letGo();
     await stopped;
     const third = await lab.start([saga]);
-    expect(await third.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await third.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(undone).toEqual([undefined, { customer: 'c-6' }]);
   });
 
@@ -182,13 +183,13 @@ describe('a step that completes after the rollback was planned', () => {
       .build();
     const engine = await lab.start([saga]);
     const { sagaId } = await engine.begin(saga, {});
-    await expect.poll(() => lab.history(sagaId), { timeout: 5_000 }).toContain('dispatched undo j 1');
+    await expect.poll(() => lab.history(sagaId)).toContain('dispatched undo j 1');
     await lab.jobDone(engine, sagaId, 'j', { customer: 'c-5' });
-    await expect.poll(() => lab.history(sagaId), { timeout: 5_000 }).toContain('completed-late j');
+    await expect.poll(() => lab.history(sagaId)).toContain('completed-late j');
     await lab.jobDone(engine, sagaId, 'j/undo', null);
-    await expect.poll(() => lab.history(sagaId), { timeout: 5_000 }).toContain('dispatched undo j 2');
+    await expect.poll(() => lab.history(sagaId)).toContain('dispatched undo j 2');
     await lab.jobDone(engine, sagaId, 'j/undo/2', null);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(payloads).toEqual([undefined, { customer: 'c-5' }]);
   });
 
@@ -215,7 +216,7 @@ describe('a step that completes after the rollback was planned', () => {
       .build();
     const engine = await lab.start([saga]);
     const { sagaId } = await engine.begin(saga, {});
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(effects).toEqual(['charged', 'refunded undefined after STEP_TIMEOUT']);
   });
 });

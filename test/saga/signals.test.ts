@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineSaga, type SagaEngine, suspend } from '../../publisher/saga/index.ts';
 import { createGate } from '../support/gate.ts';
-import { createSagaLab, type SagaLab } from '../support/saga-lab.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
+import { createSagaLab, type SagaLab, SHORT_LEASE } from '../support/saga-lab.ts';
 
 let lab: SagaLab;
 beforeAll(async () => {
@@ -56,7 +57,7 @@ describe('a signal', () => {
     const sagaId = await begin(engine, 60_000, 'early');
     expect(await approve(engine, sagaId)).toBe('accepted');
     gate.open();
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(of(sagaId)).toEqual(['resumed true']);
   });
 
@@ -68,7 +69,7 @@ describe('a signal', () => {
       Array.from({ length: 10 }, (_, index) => approve(index % 2 ? engine : other, sagaId)),
     );
     expect(receipts.filter((receipt) => receipt === 'accepted')).toHaveLength(1);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(await approve(engine, sagaId)).toBe('late');
     expect(of(sagaId)).toEqual(['resumed true']);
   });
@@ -76,7 +77,7 @@ describe('a signal', () => {
   test('that arrives after the time-out is late, and changes nothing', async () => {
     const engine = await lab.start([asks]);
     const sagaId = await begin(engine, 10);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(await approve(engine, sagaId)).toBe('late');
     expect(await lab.history(sagaId)).toEqual(['suspended pay 1', 'failed pay 1', 'undone pay 1']);
     expect(of(sagaId)).toEqual(['refunded']);
@@ -87,7 +88,9 @@ describe('a signal', () => {
     const sagas = await Promise.all(Array.from({ length: 40 }, () => begin(engine, 60)));
     await Promise.all(sagas.map((sagaId) => lab.reaches(sagaId, 'waiting').catch(() => {})));
     await Promise.all(sagas.map((sagaId, index) => approve(index % 2 ? engine : other, sagaId)));
-    const outcomes = await Promise.all(sagas.map((sagaId) => engine.ended(sagaId, { timeoutMs: 10_000 })));
+    const outcomes = await Promise.all(
+      sagas.map((sagaId) => engine.ended(sagaId, { timeoutMs: PATIENCE_MS })),
+    );
     for (const [index, sagaId] of sagas.entries())
       expect([outcomes[index], ...of(sagaId)]).toEqual(
         outcomes[index] === 'confirmed' ? ['confirmed', 'resumed true'] : ['compensated', 'refunded'],
@@ -100,7 +103,7 @@ describe('a signal', () => {
     const sagaId = await begin(engine);
     await lab.reaches(sagaId, 'waiting');
     expect(await approve(web, sagaId)).toBe('accepted');
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   });
 
   test('that comes while the saga is let go by a process that dies then is seen by another', async () => {
@@ -113,7 +116,7 @@ describe('a signal', () => {
     expect(await approve(web, sagaId)).toBe('accepted');
     first.database.hold((text) => text.includes('throughline-saga-due-among'));
     gate.open();
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   });
 
   test.each([
@@ -127,7 +130,7 @@ describe('a signal', () => {
   });
 
   test('a stale resume never runs a compensation twice', async () => {
-    const first = await lab.start([asks]);
+    const first = await lab.start([asks], SHORT_LEASE);
     const sagaId = await begin(first);
     await lab.reaches(sagaId, 'waiting');
     // The first process takes the signal, and stalls before it can store that the resume failed.
@@ -135,7 +138,7 @@ describe('a signal', () => {
     await first.signal(sagaId, '3ds', { approved: false });
     await stall.reached;
     const second = await lab.start([asks]);
-    expect(await second.ended(sagaId, { timeoutMs: 10_000 })).toBe('compensated');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     stall.letGo();
     await first.stop();
     expect(of(sagaId).filter((line) => line === 'refunded')).toHaveLength(1);

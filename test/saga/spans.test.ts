@@ -6,6 +6,7 @@ import type { AttemptSpan } from '../../publisher/saga/event.ts';
 import { defineSaga, readSaga, skip, suspend } from '../../publisher/saga/index.ts';
 import { inSpan, startTelemetry, type Telemetry } from '../../shared/index.ts';
 import { createSpanCollector, normalisedTree, type SpanRecord } from '../../testing/index.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { createSagaLab, type LabEngine, type SagaLab } from '../support/saga-lab.ts';
 
 const collector = createSpanCollector();
@@ -95,7 +96,7 @@ describe('in a sampled trace', () => {
     observe();
     const engine = await lab.start([order]);
     const sagaId = await place(engine, 'o-1', {});
-    await engine.ended(sagaId, { timeoutMs: 5_000 });
+    await engine.ended(sagaId, { timeoutMs: PATIENCE_MS });
     const spans = await spansOf();
     expect(normalisedTree(spans)).toMatchInlineSnapshot(`
       "place order [shop]
@@ -126,7 +127,7 @@ describe('in a sampled trace', () => {
   test('each compensation names and links the step that it undoes, and links the one that failed', async () => {
     observe();
     const engine = await lab.start([order]);
-    await engine.ended(await place(engine, 'o-2', { fail: true }), { timeoutMs: 5_000 });
+    await engine.ended(await place(engine, 'o-2', { fail: true }), { timeoutMs: PATIENCE_MS });
     const spans = await spansOf();
     expect(normalisedTree(spans)).toMatchInlineSnapshot(`
       "place order [shop]
@@ -158,7 +159,7 @@ describe('in a sampled trace', () => {
     await context.with(ROOT_CONTEXT, () =>
       inSpan('bank returns', {}, () => engine.signal(sagaId, '3ds', null)),
     );
-    await engine.ended(sagaId, { timeoutMs: 5_000 });
+    await engine.ended(sagaId, { timeoutMs: PATIENCE_MS });
     const spans = await spansOf();
     expect(normalisedTree(spans)).toMatchInlineSnapshot(`
       "place order [shop]
@@ -197,7 +198,7 @@ describe('in a sampled trace', () => {
     await reached.promise;
     await lab.kill(first);
     const second = await lab.start([order]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     hooks.acquire = async () => {};
     const unique = [...new Map((await spansOf()).map((span) => [span.spanId, span])).values()];
     expect(normalisedTree(unique)).toMatchInlineSnapshot(`
@@ -228,7 +229,7 @@ describe('in a trace that is not sampled', () => {
     const sagaId = await place(engine, 'o-5', { wait: true, fail: true });
     await lab.reaches(sagaId, 'waiting');
     await engine.signal(sagaId, '3ds', null);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     const spans = await spansOf();
     // Times are whole milliseconds there: what shares one has no order.
     expect(new Set(normalisedTree(spans).split('\n'))).toEqual(
@@ -283,7 +284,7 @@ describe('in a trace that is not sampled', () => {
     const sagaId = await place(engine, 'o-7', { wait: true, fail: true });
     await lab.reaches(sagaId, 'waiting');
     const callback = await bankReturns(engine, sagaId);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     const spans = await spansOf();
     expect(normalisedTree(spans).split('\n').toSorted()).toEqual(
       [
@@ -320,7 +321,7 @@ describe('in a trace that is not sampled', () => {
     const sagaId = await place(engine, 'o-8', { wait: true });
     await lab.reaches(sagaId, 'waiting');
     await bankReturns(engine, sagaId);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     const tree = normalisedTree(await spansOf()).split('\n');
     expect(tree).toContain('  step settle-payment [shop] error=DOMAIN_TAKEN');
     expect(tree).toContain('  resume order [shop] error=DOMAIN_TAKEN link:caused-by→(never reported)');
@@ -350,7 +351,7 @@ describe('in a trace that is not sampled', () => {
     );
     hooks.acquire = async () => {};
     const second = await lab.start([order]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     const resume = named(await spansOf(), 'resume order');
     expect(live.resume?.span['traceparent']).toContain(`${resume.traceId}-${resume.spanId}`);
     expect(resume.links).toMatchObject([{ spanId: callback.spanId }]);
@@ -361,7 +362,7 @@ describe('in a trace that is not sampled', () => {
     observe(nothing);
     const engine = await lab.start([order]);
     const sagaId = await place(engine, 'o-6', {});
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(await spansOf()).toEqual([]);
     expect(trace.getActiveSpan()).toBeUndefined();
   });

@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineSaga, type Saga, skip, suspend } from '../../publisher/saga/index.ts';
 import { createGate } from '../support/gate.ts';
-import { createSagaLab, type SagaLab } from '../support/saga-lab.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
+import { createSagaLab, type SagaLab, SHORT_LEASE } from '../support/saga-lab.ts';
 
 let lab: SagaLab;
 beforeAll(async () => {
@@ -77,7 +78,7 @@ describe('an engine that stops', () => {
     gate.open();
     await stopped;
     const second = await lab.start([saga]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(log).toEqual(['a', 'b']);
     expect(await lab.history(sagaId)).toEqual(['completed a 1', 'completed b 1']);
   });
@@ -95,7 +96,7 @@ describe('an engine that stops', () => {
     await first.stop();
     expect(await lab.history(sagaId)).toEqual(['interrupted shutdown']);
     const second = await lab.start([saga]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(await lab.history(sagaId)).toEqual(['interrupted shutdown', 'completed a 1', 'completed b 1']);
   });
 
@@ -111,7 +112,7 @@ describe('an engine that stops', () => {
     await lab.reaches(sagaId, 'running');
     await first.stop();
     const second = await lab.start([saga]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(await lab.history(sagaId)).toContain('interrupted shutdown');
   });
 
@@ -126,7 +127,7 @@ describe('an engine that stops', () => {
     await expect.poll(() => log).toEqual(['a']);
     await first.stop();
     const second = await lab.start([saga]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(log).toEqual(['a', 'a', 'undo a']);
     expect(await lab.history(sagaId)).toEqual(['interrupted process-lost', 'failed a 1', 'undone a 1']);
   });
@@ -138,17 +139,17 @@ describe('an engine that stops', () => {
       await gate.opened;
       return `by run ${runs}`;
     }, log);
-    const first = await lab.start([saga], { drainTimeoutMs: 20_000, leaseMs: 500 });
+    const first = await lab.start([saga], { ...SHORT_LEASE, drainTimeoutMs: PATIENCE_MS });
     const { sagaId } = await first.begin(saga, {});
     await expect.poll(() => log).toEqual(['a']);
     const second = await lab.start([saga]);
     const stopped = first.stop();
     const stoppedMs = Date.now();
-    await expect.poll(() => leaseUntilMs(sagaId), { timeout: 5_000 }).toBeGreaterThan(stoppedMs + 2_000); // it has run out several times over, but for renewals
+    await expect.poll(() => leaseUntilMs(sagaId)).toBeGreaterThan(stoppedMs + 4_000); // it has run out, but for renewals
     expect(log).toEqual(['a']);
     gate.open();
     await stopped;
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(log).toEqual(['a', 'b']);
     expect(await lab.history(sagaId)).toEqual(['completed a 1', 'completed b 1']);
     expect((await lab.events(sagaId))[0]).toMatchObject({ result: 'by run 1' });
@@ -165,7 +166,7 @@ describe('an engine that stops', () => {
       return begun.sagaId;
     });
     const second = await lab.start([saga]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   });
 
   test('begins no more sagas', async () => {
@@ -189,7 +190,7 @@ describe('several engines', () => {
     const web = await lab.start([saga], { isStarted: false });
     const engines = [await lab.start([saga], { maxActive: 10 }), await lab.start([saga], { maxActive: 10 })];
     const begun = await Promise.all(Array.from({ length: 200 }, () => web.begin(saga, {})));
-    await Promise.all(begun.map(({ sagaId }) => web.ended(sagaId, { timeoutMs: 20_000 })));
+    await Promise.all(begun.map(({ sagaId }) => web.ended(sagaId, { timeoutMs: PATIENCE_MS })));
     expect(runs.size).toBe(600);
     expect([...runs.values()].filter((times) => times !== 1)).toEqual([]);
     const { rows } = await lab.db.database.query<{ writers: string }>(
@@ -208,17 +209,19 @@ describe('a runner whose lease runs out', () => {
       await gate.opened;
       return `by run ${runs}`;
     }, log);
-    const first = await lab.start([saga]);
+    const first = await lab.start([saga], SHORT_LEASE);
     const { sagaId } = await first.begin(saga, {});
     await expect.poll(() => log).toEqual(['a']);
     const stall = first.database.hold(isStoring);
     gate.open();
     await stall.reached;
     const second = await lab.start([saga]);
-    expect(await second.ended(sagaId, { timeoutMs: 10_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     stall.letGo();
     await expect
-      .poll(() => first.begin(saga, {}).then(({ sagaId: next }) => first.ended(next, { timeoutMs: 5_000 })))
+      .poll(() =>
+        first.begin(saga, {}).then(({ sagaId: next }) => first.ended(next, { timeoutMs: PATIENCE_MS })),
+      )
       .toBe('confirmed');
     expect(await lab.history(sagaId)).toEqual(['interrupted process-lost', 'completed a 1', 'completed b 1']);
     expect((await lab.events(sagaId))[1]).toMatchObject({ result: 'by run 2' });
@@ -235,13 +238,13 @@ describe('a runner whose lease runs out', () => {
         }),
       );
     }, log as string[]);
-    const first = await lab.start([saga]);
+    const first = await lab.start([saga], SHORT_LEASE);
     const { sagaId } = await first.begin(saga, {});
     await expect.poll(() => log).toEqual(['a']);
     const renewals = first.database.hold((text) => text.includes('INSERT INTO throughline.saga_runner'));
-    await expect.poll(() => log, { timeout: 5_000 }).toEqual(['a', 'SAGA_LOST']);
+    await expect.poll(() => log).toEqual(['a', 'SAGA_LOST']);
     const second = await lab.start([saga]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(log).toEqual(['a', 'SAGA_LOST', 'a', 'b']);
     renewals.letGo();
   });
@@ -249,7 +252,7 @@ describe('a runner whose lease runs out', () => {
   test('and whose late checkpoint comes just before the takeover is written leaves no saga to nobody', async () => {
     const log: string[] = [];
     const saga = twoSteps(async () => {}, log);
-    const first = await lab.start([saga]);
+    const first = await lab.start([saga], SHORT_LEASE);
     const begun = first.database.hold((text) => text.includes('throughline-saga-append'));
     const { sagaId } = await first.begin(saga, {});
     await begun.reached;
@@ -258,7 +261,7 @@ describe('a runner whose lease runs out', () => {
     const takeover = second.database.hold(isCheckpoint);
     await takeover.reached; // it has claimed and read the saga, and not written yet
     begun.letGo();
-    await expect.poll(() => lab.history(sagaId), { timeout: 5_000 }).toEqual(['completed a 1']);
+    await expect.poll(() => lab.history(sagaId)).toEqual(['completed a 1']);
     await lab.kill(first);
     await lab.db.database.query(
       `UPDATE throughline.saga_runner SET lease_until = now() + interval '1 minute'
@@ -266,7 +269,7 @@ describe('a runner whose lease runs out', () => {
       [sagaId],
     );
     takeover.letGo();
-    expect(await second.ended(sagaId, { timeoutMs: 10_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     renewals.letGo();
     expect((await lab.history(sagaId)).filter((line) => line === 'completed a 1')).toHaveLength(1);
   });
@@ -274,18 +277,18 @@ describe('a runner whose lease runs out', () => {
   test('begins no further step, although it has stored the one before', async () => {
     const log: string[] = [];
     const saga = twoSteps(async () => {}, log);
-    const first = await lab.start([saga]);
+    const first = await lab.start([saga], SHORT_LEASE);
     const stall = first.database.hold((text) => text.includes('throughline-saga-append'));
     const { sagaId } = await first.begin(saga, {});
     await stall.reached;
     first.database.hold((text) => text.includes('saga_runner'));
     const lapsed = () =>
       lab.db.database.query('SELECT id FROM throughline.saga_runner WHERE lease_until > now()');
-    await expect.poll(async () => (await lapsed()).rows, { timeout: 5_000 }).toEqual([]);
+    await expect.poll(async () => (await lapsed()).rows).toEqual([]);
     stall.letGo();
     await expect.poll(() => lab.history(sagaId)).toEqual(['completed a 1']);
     const second = await lab.start([saga]);
-    expect(await second.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await second.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(log).toEqual(['a', 'b']);
     expect(await lab.history(sagaId)).toEqual(['completed a 1', 'interrupted process-lost', 'completed b 1']);
   });
@@ -304,7 +307,7 @@ describe('an answer of the database that is lost', () => {
     const lost = engine.database.loseAnswer((text) => text.includes('throughline-saga-due:'));
     await engine.start();
     await lost;
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   });
 
   test('of a checkpoint stores it once', async () => {
@@ -314,7 +317,7 @@ describe('an answer of the database that is lost', () => {
     const lost = engine.database.loseAnswer((text) => text.includes('throughline-saga-append'));
     const sagaId = await begun(saga);
     await lost;
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(log).toEqual(['a', 'b']);
     expect(await lab.history(sagaId)).toEqual(['completed a 1', 'completed b 1']);
   });
@@ -325,7 +328,7 @@ describe('an answer of the database that is lost', () => {
     gate.open();
     const engine = await lab.start([saga]);
     const sagaId = await begun(saga);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     // Somebody wants it looked at again, though there is nothing to do.
     const lost = engine.database.loseStatement((text) => text.includes('throughline-saga-release'));
     await lab.db.database.query(
@@ -372,9 +375,9 @@ describe("a saga that is a living process's, and that nobody in it has", () => {
     // Somebody wants it looked at, though nothing came.
     await lab.db.database.query('UPDATE throughline.saga SET wake_at = now() WHERE id = $1', [sagaId]);
     await Promise.all(refused);
-    await expect.poll(() => ownerOf(sagaId), { timeout: 5_000 }).toBeNull();
+    await expect.poll(() => ownerOf(sagaId)).toBeNull();
     await engine.signal(sagaId, 'go', null);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   });
 });
 
@@ -390,7 +393,7 @@ describe('a saga that waits', () => {
       [sagaId],
     );
     await lab.db.database.query('UPDATE throughline.saga SET wake_at = now() WHERE id = $1', [sagaId]);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
   });
 
   test('for what has come is not taken by an engine that has as many as it may', async () => {
@@ -407,7 +410,7 @@ describe('a saga that waits', () => {
     expect(await ownerOf(sagaId)).toBeNull();
     expect(await lab.state(sagaId)).toBe('waiting');
     gate.open();
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   });
 });
 
@@ -415,7 +418,7 @@ test('a saga that has ended is not claimed again, whatever comes for it', async 
   const saga = twoSteps(async () => {});
   const engine = await lab.start([saga]);
   const { sagaId } = await engine.begin(saga, {});
-  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   const claim = engine.database.hold((text) => text.includes('throughline-saga-claim'), 'answer');
   await lab.jobDone(engine, sagaId, 'a', null);
   await claim.reached;
@@ -440,10 +443,10 @@ test('a step at which processes die again and again has failed, whatever its def
   let engine = await lab.start([saga]);
   const { sagaId } = await engine.begin(saga, {});
   for (let deaths = 1; deaths <= 5; deaths++) {
-    await expect.poll(() => log, { timeout: 5_000 }).toHaveLength(deaths);
+    await expect.poll(() => log).toHaveLength(deaths);
     await lab.kill(engine);
     engine = await lab.start([saga]);
   }
-  expect(await engine.ended(sagaId, { timeoutMs: 10_000 })).toBe('compensated');
+  expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
   expect(log).toEqual(['a', 'a', 'a', 'a', 'a', 'undo after PROCESS_LOST']);
 });

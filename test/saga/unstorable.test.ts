@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { z } from 'zod';
 import { defineSaga, operateSaga, type SagaEngine, skip, suspend } from '../../publisher/saga/index.ts';
 import { defineJob } from '../../shared/index.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { createSagaLab, type SagaLab } from '../support/saga-lab.ts';
 
 /** What PostgreSQL's JSON functions cannot give back must stop no saga. */
@@ -62,7 +63,7 @@ describe('what a step gives', () => {
     given.set(sagaId, value);
     await engine.begin(gives, { how }, { sagaId });
     if (how === 'resume') await engine.signal(sagaId, 'go', null);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(did).toEqual(expected);
     expect(await errorsOf(sagaId)).toEqual([
       { type: 'DATA_UNSTORABLE', message: expect.stringContaining(`${path}: expected text without NUL`) },
@@ -73,7 +74,7 @@ describe('what a step gives', () => {
     const engine = await lab.start([gives]);
     given.set('spells', SPELLED);
     await engine.begin(gives, { how: 'function' }, { sagaId: 'spells' });
-    expect(await engine.ended('spells', { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended('spells', { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect((await lab.events('spells'))[0]).toMatchObject({ kind: 'completed', result: SPELLED });
   });
 });
@@ -106,7 +107,7 @@ describe('what a worker sends', () => {
     const engine = await lab.start([sends]);
     const sagaId = await dispatched(engine);
     await lab.jobDone(engine, sagaId, 'set-up', { log: ['\0'] });
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(did).toEqual(['undo undefined']);
     expect(await errorsOf(sagaId)).toMatchObject([
       { type: 'DATA_UNSTORABLE', message: expect.stringMatching(/^result\.log\.0: /) },
@@ -117,7 +118,7 @@ describe('what a worker sends', () => {
     const engine = await lab.start([sends]);
     const sagaId = await dispatched(engine);
     await fails(engine, sagaId, 'gave up');
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     // A worker had the job twice: what it says now has a name of its own.
     await lab.db.database.query('DELETE FROM throughline.saga_signal WHERE saga_id = $1', [sagaId]);
     await lab.jobDone(engine, sagaId, 'set-up', '\0');
@@ -137,7 +138,7 @@ describe('what a worker sends', () => {
     const engine = await lab.start([sends]);
     const sagaId = await dispatched(engine);
     await fails(engine, sagaId, `down\0 and ${HALF}out`);
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(await errorsOf(sagaId)).toEqual([{ type: 'DOWN', message: 'down and \ufffdout' }]);
   });
 });
@@ -166,7 +167,7 @@ describe('a signal', () => {
       issues: [expect.stringMatching(/^note: expected text without NUL/)],
     });
     expect(await engine.signal(sagaId, 'go', SPELLED)).toBe('accepted');
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
   });
 
   test('that older code has stored fails the step, and the saga is compensated', async () => {
@@ -178,7 +179,7 @@ describe('a signal', () => {
        INSERT INTO throughline.saga_signal (saga_id, name, payload, carrier) VALUES ($1, 'go', $2, '{}')`,
       [sagaId, JSON.stringify({ note: HALF })],
     );
-    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
     expect(did).toEqual(['undo ask']);
     expect(await errorsOf(sagaId)).toMatchObject([
       { type: 'DATA_UNSTORABLE', message: expect.stringMatching(/^payload of signal "go"\.note: /) },
@@ -202,7 +203,7 @@ test('an input that could not be stored is refused, and hinders no saga that beg
   });
   expect([bad, keyed]).toMatchObject([refused('input.note'), refused('order_key')]);
   const sagaId = good?.status === 'fulfilled' ? good.value.sagaId : '';
-  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+  expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
 });
 
 test('long errors are cut between characters', async () => {
@@ -216,7 +217,7 @@ test('long errors are cut between characters', async () => {
     .build();
   const engine = await lab.start([fails]);
   const { sagaId } = await engine.begin(fails, {});
-  await engine.ended(sagaId, { timeoutMs: 5_000 });
+  await engine.ended(sagaId, { timeoutMs: PATIENCE_MS });
   expect((await errorsOf(sagaId)).map(({ message }) => message)).toEqual(['x'.repeat(499)]);
 });
 
@@ -240,7 +241,7 @@ test('an operator may write what they like', async () => {
   isAway = false;
   const { database } = lab.db;
   await operateSaga(database, { sagaId, action: 'retry', actor: 'a\0da', reason: `it is ${HALF} back` });
-  expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+  expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('compensated');
   const operator = (await lab.events(sagaId)).find(({ kind }) => kind === 'operator');
   expect(operator).toMatchObject({ actor: 'ada', reason: 'it is \ufffd back' });
 });

@@ -14,6 +14,7 @@ import {
   startEmbeddedPostgres,
 } from '../../shared/storage/embedded.ts';
 import { cleanEnvironment, endWithTest, ROOT, runToEnd } from '../support/child-process.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 
 async function start(options?: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const postgres = await startEmbeddedPostgres(options);
@@ -87,7 +88,7 @@ test('a server that cannot start fails at once, with what it said, and leaves no
   await expect(failing).rejects.toThrow(EmbeddedPostgresError);
   await expect(failing).rejects.toThrow(/Address already in use/);
   expect(existsSync(join(dataDir, 'postmaster.pid'))).toBe(false);
-}, 15_000);
+});
 
 test('a server that could not start again can be started later, and closed in between', async () => {
   const postgres = await start();
@@ -98,7 +99,7 @@ test('a server that could not start again can be started later, and closed in be
   await taken.letGo();
   await postgres.start();
   expect(await ask(postgres.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
-}, 15_000);
+});
 
 // Only as root the server runs as another user than the one who owns the folder; CI does.
 const ownUser = userInfo().uid !== 0 && 'skipped: not root, so the server runs as whoever owns the folder';
@@ -115,7 +116,7 @@ test.skipIf(ownUser)(
 test('a wrong setting is told in PostgreSQL’s own words', async () => {
   const failing = startEmbeddedPostgres({ settings: { max_connections: 'many' } });
   await expect(failing).rejects.toThrow(/invalid value for parameter "max_connections"/);
-}, 15_000);
+});
 
 test('a parent that is killed leaves no server running', async () => {
   const parent = spawn(process.execPath, [join(ROOT, 'test/storage/parent-of-postgres.ts')], {
@@ -137,7 +138,7 @@ test('a parent that is killed leaves no server running', async () => {
 
 /** Resolves once a file is no more in a folder. */
 async function removalOf(folder: string, name: string): Promise<void> {
-  for await (const _ of watch(folder, { signal: AbortSignal.timeout(20_000) })) {
+  for await (const _ of watch(folder, { signal: AbortSignal.timeout(PATIENCE_MS) })) {
     if (!existsSync(join(folder, name))) return;
   }
 }
@@ -158,7 +159,7 @@ async function ended(pid: number): Promise<void> {
 test('where npm installed no server the error says what to do', async () => {
   const folder = await newFolder();
   await mkdir(join(folder, 'shared/storage'), { recursive: true });
-  for (const file of ['shared/errors.ts', 'shared/storage/embedded.ts']) {
+  for (const file of ['shared/errors.ts', 'shared/free-port.ts', 'shared/storage/embedded.ts']) {
     await cp(join(ROOT, file), join(folder, file));
   }
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');

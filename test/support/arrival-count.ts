@@ -1,7 +1,6 @@
 import type { MessageSource } from '../../shared/index.ts';
 import { createArrivals } from '../../shared/trace/arrivals.ts';
-
-const TIMEOUT_MS = 25_000;
+import { PATIENCE_MS } from './patience.ts';
 
 /** Counts the messages that have reached this process, whether or not their handler has begun. */
 export interface ArrivalCount {
@@ -26,6 +25,6 @@ export function createArrivalCount(): ArrivalCount {
           },
         }),
     }),
-    reached: (count) => arrivals.waitFor(() => arrived >= count, { timeoutMs: TIMEOUT_MS }),
+    reached: (count) => arrivals.waitFor(() => arrived >= count, { timeoutMs: PATIENCE_MS }),
   };
 }

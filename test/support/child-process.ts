@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { PATIENCE_MS } from './patience.ts';
 
 /** The repository's root. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** After this the process is killed, in ms. Default 30_000. */
+  /** After this the process is killed, in ms. Default PATIENCE_MS. */
   readonly timeoutMs?: number;
 }
 
@@ -19,10 +20,10 @@ export interface Ended {
 
 /** The environment of a child: what it takes to find programs, and what the test says. Nothing else leaks in. */
 export function cleanEnvironment(env: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  const { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR } = process.env;
+  const { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR, NODE_COMPILE_CACHE } = process.env;
   // Neither credentials nor a project may be found, whoever runs the tests and wherever.
   const nobody = { CLOUDSDK_CONFIG: '/nonexistent', METADATA_SERVER_DETECTION: 'none' };
-  return { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR, ...nobody, ...env };
+  return { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR, NODE_COMPILE_CACHE, ...nobody, ...env };
 }
 
 /** Runs a program and resolves with what it said, once it has ended. */
@@ -37,7 +38,7 @@ export async function runToEnd(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   endWithTest(child);
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 30_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? PATIENCE_MS);
   const [stdout, stderr, exitCode] = await Promise.all([
     textOf(child.stdout),
     textOf(child.stderr),

@@ -1,12 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type OtlpReceiver, startOtlpReceiver } from '../../console/otlp-receiver.ts';
 import { createSpanStore, type SpanStore } from '../../console/span-store.ts';
 import { type Emulator, startEmulator } from '../../emulator/index.ts';
 import { type PartnersSandbox, startPartnersSandbox } from '../../emulator/partners/sandbox.ts';
+import { freePort } from '../../shared/free-port.ts';
 import { type PartnerGate, startPartnerGate } from './partner-gate.ts';
 
 /** What survives every crash and can be shared by systems: partners behind a gate, Pub/Sub, and who collects the spans. */
@@ -16,8 +12,6 @@ export interface CrashStage {
   readonly store: SpanStore;
   readonly receiver: OtlpReceiver;
   readonly emulator: Emulator;
-  /** Where processes keep their compiled code: they start again and again. */
-  readonly compileCache: string;
   close(): Promise<void>;
 }
 
@@ -26,30 +20,18 @@ export async function startCrashStage(): Promise<CrashStage> {
   const gate = await startPartnerGate(sandbox);
   const store = createSpanStore({ maxSpans: 500_000 });
   const receiver = await startOtlpReceiver({ onSpans: (spans) => store.add(spans) });
-  const emulator = await startEmulator();
-  const compileCache = await mkdtemp(join(tmpdir(), 'throughline-crash-'));
+  const emulator = await startEmulator({ port: await freePort() }); // a test restarts it
   return {
     sandbox,
     gate,
     store,
     receiver,
     emulator,
-    compileCache,
     async close() {
       await gate.close();
       await sandbox.close();
       await emulator.close();
       await receiver.close();
-      await rm(compileCache, { recursive: true, force: true });
     },
   };
-}
-
-/** A port that was free a moment ago, for a process that has to come back to the same one. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }

@@ -3,12 +3,14 @@ import { topology } from '../../orders/contract.ts';
 import { ORDERS_MIGRATIONS } from '../../orders/storage/migrations.ts';
 import { type Child, startChild } from '../../scripts/system/child.ts';
 import { createOrderClient, type OrderClient } from '../../scripts/system/order-client.ts';
+import { freePort } from '../../shared/free-port.ts';
 import { applyTopology, connect, type PubSubConnection } from '../../shared/index.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import { migrate } from '../../shared/storage/migrate.ts';
 import { createArrivals } from '../../shared/trace/arrivals.ts';
 import { cleanEnvironment } from './child-process.ts';
-import { type CrashStage, freePort } from './crash-stage.ts';
+import type { CrashStage } from './crash-stage.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { type PgGate, startPgGate } from './pg-gate.ts';
 import { createTestDatabase } from './test-database.ts';
 
@@ -19,8 +21,6 @@ const MAINS: Readonly<Record<Role, string>> = {
   'order-service': 'orders/order-service-main.ts',
   worker: 'orders/worker-main.ts',
 };
-
-const LOG_TIMEOUT_MS = 20_000;
 
 /**
  * An order service and a worker as processes of their own, each with PostgreSQL behind a gate; with a database and
@@ -75,7 +75,7 @@ export async function startCrashSystem(stage: CrashStage): Promise<CrashSystem> 
     processOf: (role) => processes[role],
     async logged(role, message) {
       const line = `"msg":${JSON.stringify(message)}`;
-      await arrivals.waitFor(() => logs[role].includes(line), { timeoutMs: LOG_TIMEOUT_MS });
+      await arrivals.waitFor(() => logs[role].includes(line), { timeoutMs: PATIENCE_MS });
     },
     async crash(role) {
       await processes[role].kill();
@@ -98,7 +98,6 @@ function environment(
   { port, url }: { readonly port: number; readonly url: string },
 ): NodeJS.ProcessEnv {
   return cleanEnvironment({
-    NODE_COMPILE_CACHE: stage.compileCache,
     LOG_LEVEL: 'info',
     GOOGLE_CLOUD_PROJECT: projectId,
     PUBSUB_EMULATOR_HOST: stage.emulator.host,

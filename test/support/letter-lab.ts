@@ -15,6 +15,7 @@ import {
 } from '../../subscriber/index.ts';
 import type { Channel, ChannelOptions } from './channel.ts';
 import { type GatedDatabase, gateDatabase } from './gated-database.ts';
+import { PATIENCE_MS } from './patience.ts';
 import type { Stage } from './stage.ts';
 import { createTestDatabase, type TestDatabase } from './test-database.ts';
 
@@ -40,8 +41,6 @@ export interface LetterLab {
   /** The outbox: job ids. */
   enqueued(): Promise<string[]>;
 }
-
-const TIMEOUT_MS = 20_000;
 
 export async function createLetterLab(stage: Stage, options: ChannelOptions = {}): Promise<LetterLab> {
   const db = await createTestDatabase();
@@ -87,8 +86,8 @@ export async function createLetterLab(stage: Stage, options: ChannelOptions = {}
       onTestFinished(() => relay.stop());
       await relay.start();
     },
-    kept: (count) => arrivals.waitFor(() => kept.length >= count && kept, { timeoutMs: TIMEOUT_MS }),
-    sent: (count) => arrivals.waitFor(() => sent >= count, { timeoutMs: TIMEOUT_MS }),
+    kept: (count) => arrivals.waitFor(() => kept.length >= count && kept, { timeoutMs: PATIENCE_MS }),
+    sent: (count) => arrivals.waitFor(() => sent >= count, { timeoutMs: PATIENCE_MS }),
     letters: () => listDeadLetters(database),
     async enqueued() {
       const { rows } = await database.query<{ job_id: string }>(

@@ -3,6 +3,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import type { Problem } from '../../orders/http/problem.ts';
 import type { OrderView } from '../../orders/http/schemas.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 /** An answer that was as the document says. */
 export interface Answered {
@@ -43,7 +44,6 @@ export class UndocumentedAnswerError extends Error {
   override readonly name = 'UndocumentedAnswerError';
 }
 
-const TIMEOUT_MS = 25_000;
 const DOCUMENT = 'openapi.json';
 
 export async function readOrderApi(url: string): Promise<OrderApi> {
@@ -75,7 +75,7 @@ export async function readOrderApi(url: string): Promise<OrderApi> {
   const orderSchema = schemaAt([
     ...['/orders/{orderKey}', 'get', 'responses', '200', 'content', 'application/json', 'schema'],
   ]);
-  async function* follow(orderKey: string, signal = AbortSignal.timeout(TIMEOUT_MS)) {
+  async function* follow(orderKey: string, signal = AbortSignal.timeout(PATIENCE_MS)) {
     const response = await fetch(`${url}${orderPath(orderKey)}/events`, { signal });
     if (response.status !== 200 || response.headers.get('content-type') !== 'text/event-stream')
       throw new UndocumentedAnswerError(`the events of ${orderKey} answered ${response.status}`);

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { PartnersSandbox } from '../../emulator/partners/sandbox.ts';
 import { createArrivals } from '../../shared/trace/arrivals.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 /** A call as it reached a partner, repeated ones included. */
 export interface ReceivedCall {
@@ -33,8 +34,6 @@ interface PendingHold extends Hold {
   readonly onHeld: () => void;
   readonly released: Promise<void>;
 }
-
-const TIMEOUT_MS = 25_000;
 
 export async function startPartnerGate(sandbox: PartnersSandbox): Promise<PartnerGate> {
   const calls: ReceivedCall[] = [];
@@ -83,7 +82,7 @@ export async function startPartnerGate(sandbox: PartnersSandbox): Promise<Partne
           const own = calls.filter((call) => call.orderKey === orderKey);
           return own.length >= count && own;
         },
-        { timeoutMs: TIMEOUT_MS },
+        { timeoutMs: PATIENCE_MS },
       ),
     close: () =>
       new Promise((resolve) => {

@@ -10,6 +10,7 @@ import {
 import { openDatabase } from '../../shared/storage/database.ts';
 import { createArrivals } from '../../shared/trace/arrivals.ts';
 import { createMemorySink, type MemorySink } from '../fakes/memory-sink.ts';
+import { PATIENCE_MS } from './patience.ts';
 import type { TestDatabase } from './test-database.ts';
 
 /** Relays and an outbox on one PostgreSQL. */
@@ -33,8 +34,6 @@ export interface Row {
   readonly sends: number;
   readonly last_error: string | null;
 }
-
-const TIMEOUT_MS = 15_000;
 
 export function createRelayLab({ database, url }: TestDatabase): RelayLab {
   const sink = createMemorySink();
@@ -64,9 +63,9 @@ export function createRelayLab({ database, url }: TestDatabase): RelayLab {
     },
     sent: (count) =>
       arrivals.waitFor(() => done.reduce((sum, { sent }) => sum + sent, 0) >= count && done, {
-        timeoutMs: TIMEOUT_MS,
+        timeoutMs: PATIENCE_MS,
       }),
-    batches: (count) => arrivals.waitFor(() => done.length >= count && done, { timeoutMs: TIMEOUT_MS }),
+    batches: (count) => arrivals.waitFor(() => done.length >= count && done, { timeoutMs: PATIENCE_MS }),
     async rows() {
       const { rows } = await database.query<Row & Record<string, unknown>>(
         'SELECT job_id, sent_at IS NOT NULL AS is_sent, sends, last_error FROM throughline.outbox ORDER BY id',

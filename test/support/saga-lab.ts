@@ -14,7 +14,7 @@ import { createTestDatabase, type TestDatabase } from './test-database.ts';
 /** Several engines on one PostgreSQL, each with connections of its own, as if they were processes. */
 export interface SagaLab {
   readonly db: TestDatabase;
-  /** A started engine. Its lease is a second, and it polls twenty times a second. */
+  /** A started engine that polls twenty times a second. Its lease is one that no busy machine lets run out. */
   start(sagas: readonly Saga[], options?: LabOptions): Promise<LabEngine>;
   /** Shape: `completed a 1`, `interrupted process-lost`, `operator skip`. */
   history(sagaId: string): Promise<string[]>;
@@ -36,6 +36,9 @@ export type LabOptions = Partial<Omit<SagaEngineOptions, 'database' | 'sagas'>> 
   readonly isStarted?: boolean;
 };
 
+/** For an engine whose lease is to run out while the test waits for that. */
+export const SHORT_LEASE = { leaseMs: 2_000 };
+
 export interface LabEngine extends SagaEngine {
   readonly database: GatedDatabase;
 }
@@ -53,7 +56,7 @@ export async function createSagaLab(): Promise<SagaLab> {
         database,
         sagas,
         service: 'lab',
-        leaseMs: 1_000,
+        leaseMs: 10_000,
         pollMs: 50,
         drainTimeoutMs: 0,
         ...options,
@@ -69,8 +72,7 @@ export async function createSagaLab(): Promise<SagaLab> {
     history: async (sagaId) => (await lab.events(sagaId)).map(tell),
     events: async (sagaId) => (await view(sagaId))?.history.map(({ event }) => event) ?? [],
     state: async (sagaId) => (await view(sagaId))?.state ?? 'unknown',
-    reaches: (sagaId, state) =>
-      expect.poll(() => lab.state(sagaId), { timeout: 10_000, interval: 10 }).toBe(state),
+    reaches: (sagaId, state) => expect.poll(() => lab.state(sagaId), { interval: 10 }).toBe(state),
     async kill(engine) {
       engine.database.hold();
       await db.database.query('UPDATE throughline.saga_runner SET lease_until = now()');

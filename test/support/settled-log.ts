@@ -1,6 +1,7 @@
 import type { Outcome } from '../../shared/index.ts';
 import { createArrivals } from '../../shared/trace/arrivals.ts';
 import type { Delivery } from '../../subscriber/index.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 export interface Settled {
   readonly jobId: string;
@@ -20,8 +21,6 @@ export interface SettledLog {
   all(count: number): Promise<readonly Settled[]>;
 }
 
-const TIMEOUT_MS = 25_000;
-
 export function createSettledLog(): SettledLog {
   const entries: Settled[] = [];
   const arrivals = createArrivals(() => JSON.stringify(entries.slice(-50), undefined, 1));
@@ -31,7 +30,7 @@ export function createSettledLog(): SettledLog {
         const found = entries.filter(wanted);
         return found.length >= count && found;
       },
-      { timeoutMs: TIMEOUT_MS },
+      { timeoutMs: PATIENCE_MS },
     );
   return {
     entries,

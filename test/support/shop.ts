@@ -6,6 +6,7 @@ import { type PartnersSandbox, startPartnersSandbox } from '../../emulator/partn
 import { topology } from '../../orders/contract.ts';
 import { ORDERS_MIGRATIONS } from '../../orders/storage/migrations.ts';
 import { type Child, startChild } from '../../scripts/system/child.ts';
+import { freePort } from '../../shared/free-port.ts';
 import {
   applyTopology,
   connect,
@@ -18,7 +19,6 @@ import { migrate } from '../../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../../shared/storage/migrations/index.ts';
 import type { SpanRecord } from '../../testing/index.ts';
 import { cleanEnvironment } from './child-process.ts';
-import { freePort } from './crash-stage.ts';
 import { createTestDatabase } from './test-database.ts';
 
 type Settings = Readonly<Record<string, string>>;

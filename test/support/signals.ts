@@ -1,4 +1,5 @@
 import { createArrivals } from '../../shared/trace/arrivals.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 /** Counts calls, and lets a test wait for them. */
 export interface Signals {
@@ -7,8 +8,6 @@ export interface Signals {
   /** Resolves when there were `count` calls since the beginning. */
   reached(count: number): Promise<void>;
 }
-
-const TIMEOUT_MS = 20_000;
 
 export function createSignals(): Signals {
   let count = 0;
@@ -22,7 +21,7 @@ export function createSignals(): Signals {
       arrivals.notify();
     },
     async reached(wanted) {
-      await arrivals.waitFor(() => count >= wanted, { timeoutMs: TIMEOUT_MS });
+      await arrivals.waitFor(() => count >= wanted, { timeoutMs: PATIENCE_MS });
     },
   };
 }
