@@ -9,6 +9,8 @@ import { addDeadLetterShow } from './dead-letter-show.ts';
 import { addFenceAdd } from './fence-add.ts';
 import { addFenceLift } from './fence-lift.ts';
 import { addFenceList } from './fence-list.ts';
+import { addJobList } from './job-list.ts';
+import { addJobShow } from './job-show.ts';
 import { addSagaList } from './saga-list.ts';
 import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
@@ -47,6 +49,9 @@ export function createProgram(): Command {
   addDeadLetterShow(deadLetter);
   addDeadLetterRedrive(deadLetter);
   addDeadLetterDrop(deadLetter);
+  const job = program.command('job').description('jobs: how far they are');
+  addJobList(job);
+  addJobShow(job);
   return program;
 }
 
