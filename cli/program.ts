@@ -16,6 +16,8 @@ import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
 import { addSagaShow } from './saga-show.ts';
 import { addSagaSkip } from './saga-skip.ts';
+import { addTopologyApply } from './topology-apply.ts';
+import { addTopologyDiff } from './topology-diff.ts';
 
 const { version } = createRequire(import.meta.url)('throughline/package.json') as { version: string };
 
@@ -52,6 +54,11 @@ export function createProgram(): Command {
   const job = program.command('job').description('jobs: how far they are');
   addJobList(job);
   addJobShow(job);
+  const topology = program
+    .command('topology')
+    .description('topics and subscriptions: as they are declared, or not');
+  addTopologyDiff(topology);
+  addTopologyApply(topology);
   return program;
 }
 
