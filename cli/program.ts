@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { addAdminServe } from './admin-serve.ts';
 import { addDbMigrate } from './db-migrate.ts';
 import { addDbStatus } from './db-status.ts';
 import { addDeadLetterDrop } from './dead-letter-drop.ts';
@@ -59,6 +60,8 @@ export function createProgram(): Command {
     .description('topics and subscriptions: as they are declared, or not');
   addTopologyDiff(topology);
   addTopologyApply(topology);
+  const admin = program.command('admin').description('what operators do, over HTTP');
+  addAdminServe(admin);
   return program;
 }
 

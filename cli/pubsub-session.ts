@@ -16,25 +16,31 @@ export class PubSubSilentError extends ThroughlineError {
   }
 }
 
+/** Errors: PubSubSilentError when the answer does not come in time. */
+export type Answered = <T>(answer: Promise<T>) => Promise<T>;
+
 /** Runs `work` with the Pub/Sub of the configuration. Errors: ConfigError, ProjectUnknownError, CredentialsMissingError, PubSubSilentError. */
-export async function withPubSub<T>(work: (connection: PubSubConnection) => Promise<T>): Promise<T> {
+export async function withPubSub<T>(
+  work: (connection: PubSubConnection, answered: Answered) => Promise<T>,
+): Promise<T> {
   const { projectId, pubsubEmulatorHost: emulatorHost } = readConfig();
-  const where = emulatorHost === undefined ? 'Pub/Sub' : `the emulator at ${emulatorHost}`;
-  const connection = await answered(connect({ projectId, emulatorHost }), where);
+  const answered = createAnswered(emulatorHost === undefined ? 'Pub/Sub' : `the emulator at ${emulatorHost}`);
+  const connection = await answered(connect({ projectId, emulatorHost }));
   try {
-    return await work(connection);
+    return await work(connection, answered);
   } finally {
     await connection.close();
   }
 }
 
-/** Errors: PubSubSilentError. */
-export async function answered<T>(answer: Promise<T>, where = 'Pub/Sub'): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new PubSubSilentError(where)), ANSWER_WITHIN_MS);
-  try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+function createAnswered(where: string): Answered {
+  return async (answer) => {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new PubSubSilentError(where)), ANSWER_WITHIN_MS);
+    try {
+      return await Promise.race([answer, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 }

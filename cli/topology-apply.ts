@@ -8,7 +8,7 @@ import type { Database } from '../shared/storage/database.ts';
 import { systemUser } from './actor.ts';
 import { assertAskable, confirm } from './confirm.ts';
 import { printJson, printLine } from './output.ts';
-import { answered, withPubSub } from './pubsub-session.ts';
+import { type Answered, withPubSub } from './pubsub-session.ts';
 import { withDatabase } from './session.ts';
 import { changeDocument, printChanges } from './topology-print.ts';
 
@@ -42,15 +42,22 @@ async function run(options: ApplyOptions): Promise<void> {
   if (asks) assertAskable('topology apply', { input: process.stdin });
   const { actor = systemUser() } = options;
   const work = (database?: Database) =>
-    withPubSub((connection) => apply(connection, database, { ...options, actor }));
+    withPubSub((connection, answered) =>
+      apply({ connection, answered, audit: database }, { ...options, actor }),
+    );
   if (readConfig().databaseUrl !== undefined) return withDatabase({ purpose: 'act' }, work);
   console.error('DATABASE_URL is not set: no audit row is written.');
   return work();
 }
 
+interface Parts {
+  readonly connection: PubSubConnection;
+  readonly answered: Answered;
+  readonly audit: Database | undefined;
+}
+
 async function apply(
-  connection: PubSubConnection,
-  audit: Database | undefined,
+  { connection, answered, audit }: Parts,
   { actor, yes = false, json = false }: ApplyOptions & { readonly actor: string },
 ): Promise<void> {
   const changes = await answered(diffTopology(connection, topology));

@@ -3,7 +3,7 @@ import { topology } from '../orders/contract.ts';
 import { diffTopology } from '../shared/index.ts';
 import { EXIT } from './failure.ts';
 import { printJson } from './output.ts';
-import { answered, withPubSub } from './pubsub-session.ts';
+import { withPubSub } from './pubsub-session.ts';
 import { changeDocument, printChanges } from './topology-print.ts';
 
 /** `throughline topology diff` */
@@ -23,7 +23,7 @@ Example:
   $ throughline topology diff || throughline topology apply`;
 
 async function topologyDiff({ json = false }: { readonly json?: boolean }): Promise<void> {
-  const changes = await withPubSub((connection) => answered(diffTopology(connection, topology)));
+  const changes = await withPubSub((connection, answered) => answered(diffTopology(connection, topology)));
   if (json) printJson({ isAsDeclared: changes.length === 0, changes: changes.map(changeDocument) });
   else printChanges(changes);
   if (changes.length > 0) process.exitCode = EXIT.failure;

@@ -1,5 +1,6 @@
 import { CursorError, decodeCursor, encodeCursor } from '../../shared/storage/cursor.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
+import { traceIdOf } from '../trace-id.ts';
 import { type JobFilter, type JobPlace, jobQuery } from './job-query.ts';
 import type { JobState } from './job-state.ts';
 
@@ -109,7 +110,6 @@ interface JobRow {
 type Row = JobRow & Record<string, unknown>;
 
 function summaryOf(row: JobRow): JobSummary {
-  const { traceparent } = row;
   return {
     jobId: row.job_id,
     consumer: row.consumer || undefined,
@@ -128,11 +128,6 @@ function summaryOf(row: JobRow): JobSummary {
     cancelledBy: row.cancelled_by ?? undefined,
     fenceId: row.fence_id ?? undefined,
     letterId: row.letter_id ?? undefined,
-    traceId: traceparent === null ? undefined : traceIdOf(traceparent),
+    traceId: traceIdOf(row.traceparent),
   };
-}
-
-/** Read here, because without telemetry nothing restores it. */
-function traceIdOf(traceparent: string): string | undefined {
-  return /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(traceparent)?.[1];
 }

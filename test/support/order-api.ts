@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import type { Problem } from '../../orders/http/problem.ts';
 import type { OrderView } from '../../orders/http/schemas.ts';
+import type { Problem } from '../../shared/http/problem.ts';
 
 /** An answer that was as the document says. */
 export interface Answered {
