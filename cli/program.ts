@@ -12,6 +12,10 @@ import { addFenceLift } from './fence-lift.ts';
 import { addFenceList } from './fence-list.ts';
 import { addJobList } from './job-list.ts';
 import { addJobShow } from './job-show.ts';
+import { addOrderList } from './order-list.ts';
+import { addOrderPlace } from './order-place.ts';
+import { addOrderShow } from './order-show.ts';
+import { addOrderWatch } from './order-watch.ts';
 import { addSagaList } from './saga-list.ts';
 import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
@@ -55,6 +59,11 @@ export function createProgram(): Command {
   const job = program.command('job').description('jobs: how far they are');
   addJobList(job);
   addJobShow(job);
+  const order = program.command('order').description('orders of the reference shop: place and follow them');
+  addOrderPlace(order);
+  addOrderList(order);
+  addOrderShow(order);
+  addOrderWatch(order);
   const topology = program
     .command('topology')
     .description('topics and subscriptions: as they are declared, or not');
