@@ -30,7 +30,7 @@ const { version } = createRequire(import.meta.url)('throughline/package.json') a
 export function createProgram(): Command {
   const program = new Command('throughline')
     .description(
-      'Looks after the database, sagas, fences and dead letters of services that are built on Throughline.',
+      'Looks after the database, sagas, jobs, fences, dead letters and topics of services that are built on Throughline.',
     )
     .version(version)
     .exitOverride()
@@ -85,7 +85,7 @@ const HELP = `
 The database is the one of DATABASE_URL (postgresql://user:password@host:port/database). With
 OTEL_EXPORTER_OTLP_ENDPOINT set, what an operator does is traced, and linked to the saga.
 
-Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong arguments or settings.
+Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong arguments or settings; order watch has more.
 
 Examples:
   $ throughline db migrate
