@@ -31,6 +31,8 @@ async function adminServe(): Promise<void> {
     import('../console/admin/serve.ts'),
     import('../orders/http/admin-routes.ts'),
   ]);
+  // Nothing of its own is traced without an endpoint, but what others have traced can be shown.
+  if (config.otlpEndpoint === undefined) (await import('../shared/trace/telemetry.ts')).readTraceContexts();
   const logger = createLogger({ serviceName: serviceName ?? 'throughline-admin', level });
   const session = {
     purpose: 'act',

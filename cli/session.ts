@@ -55,16 +55,13 @@ async function exported(telemetry: Telemetry, endpoint: string | undefined): Pro
     console.error(`throughline: no answer from ${endpoint}: the span may be missing from the trace`);
 }
 
-/** A context that is written into the database but never exported would be a link into nothing: then there is none to write. */
+/** A context that is written into the database but never exported would be a link into nothing: then there is none. */
 async function traced(
   { purpose }: SessionOptions,
   otlpEndpoint: string | undefined,
   serviceName: string,
 ): Promise<Telemetry | undefined> {
-  const { readTraceContexts, startTelemetry } = await import('../shared/trace/telemetry.ts'); // a third of the start-up time
-  if (purpose === 'act' && otlpEndpoint === undefined) {
-    readTraceContexts();
-    return undefined;
-  }
+  if (purpose === 'act' && otlpEndpoint === undefined) return undefined;
+  const { startTelemetry } = await import('../shared/trace/telemetry.ts'); // a third of the start-up time
   return startTelemetry({ serviceName, ...(purpose === 'act' && { otlpEndpoint }) });
 }

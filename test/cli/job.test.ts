@@ -122,7 +122,7 @@ describe('throughline job', () => {
     expect(seen).toHaveLength(22);
     expect(new Set(seen).size).toBe(22);
     expect([seen[0], seen.at(-1)]).toEqual(['new null', 'old jobs-worker']);
-  }, 60_000);
+  }, 120_000);
 
   it('lists for people without payloads, and says how to go on', async () => {
     await enqueue('p1', { agoS: 60 });

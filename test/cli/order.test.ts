@@ -46,7 +46,7 @@ describe('throughline order', () => {
     const shown = await order(['show', orderKey]);
     expect(shown.stdout).toMatch(/^state +confirmed$/m);
     expect(shown.stdout).toMatch(/^confirm-order +completed +1 /m);
-  }, 60_000);
+  }, 180_000);
 
   it('places a file, once for each idempotency key, says where the customer has to go, and follows it to its compensation', async () => {
     const path = join(tmpdir(), `order-${process.pid}.json`);
@@ -69,7 +69,7 @@ describe('throughline order', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as OrderView);
     expect(events.at(-1)).toMatchObject({ orderKey, state: 'compensated' });
-  }, 60_000);
+  }, 180_000);
 
   it('lists page by page, the same over HTTP as at the terminal', async () => {
     for (let placed = 0; placed < 3; placed++) await order(['place', ...FLAGS, '--yes', '--no-wait']);
@@ -101,7 +101,7 @@ describe('throughline order', () => {
     expect(shown.steps).toHaveLength(8); // those to come as well, though this process has no definition
     expect((await admin.get('/admin/orders/nobody')).status).toBe(404);
     expect((await admin.get('/admin/orders?state=lost')).status).toBe(422);
-  }, 60_000);
+  }, 180_000);
 
   it('names each field that is wrong, and places nothing', async () => {
     const path = join(tmpdir(), `no-order-${process.pid}.json`);
@@ -135,7 +135,7 @@ describe('throughline order', () => {
       expect(ended.exitCode).toBe(2);
     }
     expect((await order(['list', '--json'])).stdout).toBe(before);
-  }, 60_000);
+  }, 180_000);
 
   it('says in one line what the service refused, and that it is away', async () => {
     const { orderKey } = newOrder();
@@ -153,7 +153,7 @@ describe('throughline order', () => {
       `Should it be placed all the same: --idempotency-key k-1 places it once.\nthroughline: the order service at http://127.0.0.1:${port} cannot be reached: connect ECONNREFUSED 127.0.0.1:${port}\n`,
     );
     expect([taken, nobody, away].map(({ exitCode }) => exitCode)).toEqual([1, 1, 1]);
-  }, 60_000);
+  }, 180_000);
 
   it('goes on watching over a restart of the service, and ends with 4 when the order is stuck', async () => {
     const { orderKey } = newOrder();
@@ -171,5 +171,5 @@ describe('throughline order', () => {
     const watched = await order(['watch', orderKey, '--url', `http://127.0.0.1:${port}`]);
     expect([watched.exitCode, watched.stderr, connections]).toEqual([4, '', 2]);
     expect(watched.stdout).toMatch(/ compensating\n\S+ O-\S+ stuck: the card service is away\n$/);
-  }, 60_000);
+  }, 180_000);
 });

@@ -53,7 +53,7 @@ describe('throughline topology', () => {
     const again = await throughline(['topology', 'apply', '--yes'], env);
     expect([again.exitCode, again.stdout]).toEqual([0, 'Everything is as declared.\n']);
     expect(again.stderr).toBe('DATABASE_URL is not set: no audit row is written.\n');
-  }, 60_000);
+  }, 120_000);
 
   it('shows what differs field by field, and mends it', async () => {
     await applyTopology(connection, topology);
@@ -68,7 +68,7 @@ describe('throughline topology', () => {
     ]);
     await throughline(['topology', 'apply', '--yes'], env);
     expect((await throughline(['topology', 'diff'], env)).exitCode).toBe(0);
-  }, 60_000);
+  }, 120_000);
 
   it('changes nothing when something cannot be changed, and says what to do', async () => {
     await applyTopology(connection, { topics: topology.topics, subscriptions: [] });
@@ -94,7 +94,7 @@ describe('throughline topology', () => {
       connection.subscriber.getSubscription({ subscription: path('order-results-service') }),
     ]);
     expect(missing?.status).toBe('rejected');
-  }, 60_000);
+  }, 120_000);
 
   it('refuses in one line without a project, a terminal or an emulator', async () => {
     const nowhere = await throughline(['topology', 'diff'], {});
@@ -107,5 +107,5 @@ describe('throughline topology', () => {
       2,
       'topology apply asks before it acts, and there is no terminal to ask on; say --yes',
     ]);
-  }, 60_000);
+  }, 120_000);
 });
