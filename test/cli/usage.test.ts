@@ -24,7 +24,7 @@ describe('throughline: arguments and settings', () => {
       expect([exitCode, stderr]).toEqual([0, '']);
       expect(stdout).toContain(`  $ throughline ${command.join(' ')}`);
     }
-  }, 120_000);
+  }, 240_000);
 
   it('knows its version', async () => {
     const { exitCode, stdout } = await throughline(['--version']);

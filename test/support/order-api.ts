@@ -9,7 +9,7 @@ import {
   UndocumentedAnswerError,
 } from './documented-api.ts';
 
-export { type Answered, UndocumentedAnswerError } from './documented-api.ts';
+export type { Answered } from './documented-api.ts';
 
 /** The order service as its own OpenAPI document describes it: an answer that the document does not allow is an error. */
 export interface OrderApi {
