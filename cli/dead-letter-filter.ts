@@ -52,7 +52,7 @@ export function filterOf(options: FilterOptions): LetterFilter | undefined {
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** `24h` is a day ago. */
-function readTime(text: string): Date {
+export function readTime(text: string): Date {
   const age = /^(\d{1,6})([smhd])$/.exec(text);
   const ms = age
     ? Date.now() - Number(age[1]) * UNIT_MS[age[2] as keyof typeof UNIT_MS]

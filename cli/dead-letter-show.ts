@@ -1,8 +1,9 @@
-import { isUtf8 } from 'node:buffer';
 import type { Command } from 'commander';
+import { letterDocument } from '../console/letter-document.ts';
 import { printable } from '../insight/printable.ts';
 import { type LetterView, readDeadLetter, UnknownDeadLetterError } from '../subscriber/index.ts';
 import { printJson, printLine, printTable } from './output.ts';
+import { payloadLines } from './payload-print.ts';
 import { withDatabase } from './session.ts';
 
 /** `throughline dead-letter show ID` */
@@ -25,10 +26,8 @@ async function deadLetterShow(
 ): Promise<void> {
   const letter = await withDatabase({ purpose: 'read' }, (database) => readDeadLetter(database, letterId));
   if (!letter) throw new UnknownDeadLetterError(letterId);
-  if (!json) return printLetter(letter);
-  const { data, ...facts } = letter;
-  const text = textOf(data);
-  printJson({ ...facts, payload: jsonOf(text), payloadText: text, payloadBase64: data.toString('base64') });
+  if (json) printJson(letterDocument(letter));
+  else printLetter(letter);
 }
 
 function printLetter(letter: LetterView): void {
@@ -66,53 +65,4 @@ function facts(letter: LetterView): [string, string | number | undefined][] {
     ['stored', letter.keptAt],
     ['trace', traceId],
   ];
-}
-
-const SHOWN_CHARS = 4_000;
-const SHOWN_BYTES = 256;
-
-/** JSON is indented; text of other kinds is shown as it is; anything else as bytes. */
-function payloadLines(data: Buffer): string[] {
-  const text = textOf(data);
-  if (text === undefined) return [`${data.byteLength} bytes, not text:`, ...hexLines(data)];
-  const json = jsonOf(text);
-  const lines = (json === undefined ? text : JSON.stringify(json, undefined, 2))
-    .slice(0, SHOWN_CHARS)
-    .split('\n');
-  const hasMore = data.byteLength > SHOWN_CHARS;
-  return [
-    `${data.byteLength} bytes, ${json === undefined ? 'text, not JSON' : 'JSON'}:`,
-    ...lines.map(
-      (line) => `  ${line.search(/\S/) > 0 ? ' '.repeat(line.search(/\S/)) : ''}${printable(line.trim())}`,
-    ),
-    ...(hasMore ? ['  … see --json for all of it'] : []),
-  ];
-}
-
-function hexLines(data: Buffer): string[] {
-  const shown = data.subarray(0, SHOWN_BYTES);
-  const lines: string[] = [];
-  for (let at = 0; at < shown.byteLength; at += 16) {
-    const row = shown.subarray(at, at + 16);
-    const hex = [...row].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const ascii = [...row]
-      .map((byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : '.'))
-      .join('');
-    lines.push(`  ${at.toString(16).padStart(8, '0')}  ${hex.padEnd(47)}  ${ascii}`);
-  }
-  if (data.byteLength > SHOWN_BYTES) lines.push('  … see --json for all of it');
-  return lines;
-}
-
-/** Undefined: it is not text. NUL is no part of a text either. */
-function textOf(data: Buffer): string | undefined {
-  return isUtf8(data) && !data.includes(0) ? data.toString('utf8') : undefined;
-}
-
-function jsonOf(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

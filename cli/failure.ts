@@ -4,6 +4,7 @@ import { SagaInputError } from '../publisher/saga/index.ts';
 import { ConfigError } from '../shared/config.ts';
 import { ThroughlineError } from '../shared/errors.ts';
 import { OptionsError } from '../shared/options.ts';
+import { CursorError } from '../shared/storage/cursor.ts';
 import { DatabaseUnavailableError } from '../shared/storage/database.ts';
 import { SchemaError } from '../shared/storage/migrate.ts';
 import { DeadLetterInputError } from '../subscriber/index.ts';
@@ -24,7 +25,14 @@ export class DeclinedError extends ThroughlineError {
 }
 
 /** Wrong arguments or settings, whoever found out. */
-const USAGE_ERRORS = [UsageError, ConfigError, OptionsError, SagaInputError, DeadLetterInputError];
+const USAGE_ERRORS = [
+  UsageError,
+  ConfigError,
+  OptionsError,
+  SagaInputError,
+  DeadLetterInputError,
+  CursorError,
+];
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;

@@ -1,10 +1,11 @@
 import { Argument, type Command } from 'commander';
+import { fenceDocument } from '../console/fence-document.ts';
 import { printable } from '../insight/printable.ts';
 import { describeTarget, type FenceAction, type FenceTarget } from '../shared/fence/fence.ts';
 import { addFence } from '../shared/fence/operate.ts';
 import { systemUser } from './actor.ts';
 import { assertAskable, confirm } from './confirm.ts';
-import { fenceDocument, printFenceReceipt } from './fence-print.ts';
+import { printFenceReceipt } from './fence-print.ts';
 import { printJson } from './output.ts';
 import { withDatabase } from './session.ts';
 

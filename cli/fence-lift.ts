@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
+import { fenceDocument } from '../console/fence-document.ts';
 import { printable } from '../insight/printable.ts';
 import { describeTarget, type Fence } from '../shared/fence/fence.ts';
 import { findFence, liftFence } from '../shared/fence/operate.ts';
 import type { Database } from '../shared/storage/database.ts';
 import { systemUser } from './actor.ts';
 import { assertAskable, confirm } from './confirm.ts';
-import { fenceDocument, printFenceReceipt } from './fence-print.ts';
+import { printFenceReceipt } from './fence-print.ts';
 import { printJson } from './output.ts';
 import { withDatabase } from './session.ts';
 

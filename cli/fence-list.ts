@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import { fenceDocument } from '../console/fence-document.ts';
 import type { Fence } from '../shared/fence/fence.ts';
 import { listFences } from '../shared/fence/operate.ts';
-import { fenceDocument } from './fence-print.ts';
 import { printJson, printLine, printTable } from './output.ts';
 import { readLimit } from './saga-list.ts';
 import { withDatabase } from './session.ts';

@@ -1,3 +1,4 @@
+import { toJson } from '../console/document.ts';
 import { clip, printable, widthOf } from '../insight/printable.ts';
 
 /** Not console.log, which hides it when nothing can be written (main.ts). */
@@ -7,7 +8,7 @@ export function printLine(line: string): void {
 
 /** One JSON document for programs: a field that has no value is null, so that every field is always there. */
 export function printJson(document: unknown): void {
-  printLine(JSON.stringify(document, (_, value: unknown) => (value === undefined ? null : value), 2));
+  printLine(toJson(document, 2));
 }
 
 /** For people. On a terminal the last column is cut to fit; elsewhere nothing is. */

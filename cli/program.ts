@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { addAdminServe } from './admin-serve.ts';
 import { addDbMigrate } from './db-migrate.ts';
 import { addDbStatus } from './db-status.ts';
 import { addDeadLetterDrop } from './dead-letter-drop.ts';
@@ -9,11 +10,19 @@ import { addDeadLetterShow } from './dead-letter-show.ts';
 import { addFenceAdd } from './fence-add.ts';
 import { addFenceLift } from './fence-lift.ts';
 import { addFenceList } from './fence-list.ts';
+import { addJobList } from './job-list.ts';
+import { addJobShow } from './job-show.ts';
+import { addOrderList } from './order-list.ts';
+import { addOrderPlace } from './order-place.ts';
+import { addOrderShow } from './order-show.ts';
+import { addOrderWatch } from './order-watch.ts';
 import { addSagaList } from './saga-list.ts';
 import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
 import { addSagaShow } from './saga-show.ts';
 import { addSagaSkip } from './saga-skip.ts';
+import { addTopologyApply } from './topology-apply.ts';
+import { addTopologyDiff } from './topology-diff.ts';
 
 const { version } = createRequire(import.meta.url)('throughline/package.json') as { version: string };
 
@@ -21,7 +30,7 @@ const { version } = createRequire(import.meta.url)('throughline/package.json') a
 export function createProgram(): Command {
   const program = new Command('throughline')
     .description(
-      'Looks after the database, sagas, fences and dead letters of services that are built on Throughline.',
+      'Looks after the database, sagas, jobs, fences, dead letters and topics of services that are built on Throughline.',
     )
     .version(version)
     .exitOverride()
@@ -47,6 +56,21 @@ export function createProgram(): Command {
   addDeadLetterShow(deadLetter);
   addDeadLetterRedrive(deadLetter);
   addDeadLetterDrop(deadLetter);
+  const job = program.command('job').description('jobs: how far they are');
+  addJobList(job);
+  addJobShow(job);
+  const order = program.command('order').description('orders of the reference shop: place and follow them');
+  addOrderPlace(order);
+  addOrderList(order);
+  addOrderShow(order);
+  addOrderWatch(order);
+  const topology = program
+    .command('topology')
+    .description('topics and subscriptions: as they are declared, or not');
+  addTopologyDiff(topology);
+  addTopologyApply(topology);
+  const admin = program.command('admin').description('what operators do, over HTTP');
+  addAdminServe(admin);
   return program;
 }
 
@@ -61,7 +85,7 @@ const HELP = `
 The database is the one of DATABASE_URL (postgresql://user:password@host:port/database). With
 OTEL_EXPORTER_OTLP_ENDPOINT set, what an operator does is traced, and linked to the saga.
 
-Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong arguments or settings.
+Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong arguments or settings; order watch has more.
 
 Examples:
   $ throughline db migrate

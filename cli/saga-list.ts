@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { listSagas, type SagaSummary } from '../publisher/saga/index.ts';
+import { listSagas, SAGA_STATES, type SagaSummary } from '../publisher/saga/index.ts';
 import { printJson, printLine, printTable } from './output.ts';
 import { withDatabase } from './session.ts';
 
-const STATES = ['running', 'waiting', 'compensating', 'stuck', 'confirmed', 'compensated', 'resolved'];
+const STATES: readonly string[] = SAGA_STATES;
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 10_000;
 

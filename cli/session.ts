@@ -8,6 +8,10 @@ export interface SessionOptions {
   readonly purpose: 'read' | 'act';
   /** Default 30_000; 0: none. */
   readonly statementTimeoutMs?: number;
+  /** Default 2. */
+  readonly maxConnections?: number;
+  /** On spans, unless the configuration names another one. Default `throughline-cli`. */
+  readonly serviceName?: string;
 }
 
 /** A person waits for the answer: a database that is away is said to be so soon. */
@@ -20,7 +24,7 @@ export async function withDatabase<T>(
   options: SessionOptions,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
-  const { databaseUrl, otlpEndpoint, serviceName = 'throughline-cli' } = readConfig();
+  const { databaseUrl, otlpEndpoint, serviceName = options.serviceName ?? 'throughline-cli' } = readConfig();
   if (databaseUrl === undefined)
     throw new UsageError(
       'DATABASE_URL is not set; give the database as postgresql://user:password@host:port/database',
@@ -28,8 +32,8 @@ export async function withDatabase<T>(
   const telemetry = await traced(options, otlpEndpoint, serviceName);
   const database = openDatabase({
     connectionString: databaseUrl,
-    applicationName: 'throughline-cli',
-    maxConnections: 2,
+    applicationName: serviceName,
+    maxConnections: options.maxConnections ?? 2,
     reconnectWithinMs: RECONNECT_WITHIN_MS,
     ...(options.statementTimeoutMs !== undefined && { statementTimeoutMs: options.statementTimeoutMs }),
   });

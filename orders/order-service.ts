@@ -1,7 +1,7 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import { createOutbox, createRelay, observeOutbox, type Relay } from '../publisher/index.ts';
 import { createSagaEngine } from '../publisher/saga/index.ts';
+import { closeServer, listenOnLoopback } from '../shared/http/server.ts';
 import {
   createBatchSink,
   createStreamingPullSource,
@@ -21,9 +21,6 @@ import { createReturnState } from './http/return-state.ts';
 import type { Partners } from './partners/partners.ts';
 import { createOrderSaga } from './saga.ts';
 import { ORDERS_MIGRATIONS } from './storage/migrations.ts';
-
-/** How long a request may still take once the service stops, in ms. */
-const CLOSE_GRACE_MS = 5_000;
 
 export interface OrderServiceOptions {
   readonly database: Database;
@@ -65,7 +62,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
   const { database, connection, name, logger } = options;
   for (const set of [THROUGHLINE_MIGRATIONS, ORDERS_MIGRATIONS]) await migrate(database, set);
   const server = createServer();
-  const port = await listen(server, options.port);
+  const port = await listenOnLoopback(server, options.port);
   const publicUrl = (options.publicUrl ?? `http://127.0.0.1:${port}`).replace(/\/+$/, '');
   const returnState = createReturnState(options.signingSecret);
   const events = createOrderEvents();
@@ -119,7 +116,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
   const stop = async () => {
     isReady = false;
     events.close();
-    await close(server);
+    await closeServer(server);
     await Promise.all([engine.stop(), results.stop()]);
     await relay?.stop();
     metrics.stop();
@@ -132,28 +129,4 @@ function relayOf(
   sink: ReturnType<typeof createBatchSink>,
 ): Relay {
   return createRelay({ database, sink, logger, ...(resendAfterMs !== undefined && { resendAfterMs }) });
-}
-
-/** Shape: the port. */
-function listen(server: Server, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
-  });
-}
-
-/**
- * Answers what has been asked, and no more: a connection that is kept alive is told to go with its next answer, or a busy
- * one would bring requests for as long as its client likes. Whoever is in the middle of something for long is cut off.
- */
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const late = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
-    server.prependListener('request', (_, response) => response.setHeader('connection', 'close'));
-    server.close(() => {
-      clearTimeout(late);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }

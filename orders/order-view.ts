@@ -1,10 +1,20 @@
-import { describeProgress, readSaga, type Saga, type SagaView } from '../publisher/saga/index.ts';
+import {
+  describeProgress,
+  readOutline,
+  readSaga,
+  type Saga,
+  type SagaOutline,
+  type SagaView,
+} from '../publisher/saga/index.ts';
 import type { SqlClient } from '../shared/storage/sql-client.ts';
 import type { OrderView } from './http/schemas.ts';
 import { challengeSchema } from './saga.ts';
 import { findOrder, type OrderRow } from './storage/orders.ts';
 
-/** What became of an order so far: its row, and its saga step by step. Errors: none; undefined when there is none. */
+/**
+ * What became of an order so far: its row, and its saga step by step, by a definition of `sagas` or else by what the engines
+ * have stored of theirs. Errors: none; undefined when there is none.
+ */
 export async function viewOrder(
   client: SqlClient,
   sagas: readonly Saga[],
@@ -12,11 +22,12 @@ export async function viewOrder(
 ): Promise<OrderView | undefined> {
   const row = await findOrder(client, orderKey);
   const saga = row && (await readSaga(client, row.saga_id));
-  return row && saga ? describeOrder(row, saga, sagas) : undefined;
+  if (!row || !saga) return undefined;
+  const definition = sagas.find(({ name, version }) => name === saga.name && version === saga.version);
+  return describeOrder(row, saga, definition ?? (await readOutline(client, saga)));
 }
 
-function describeOrder(row: OrderRow, saga: SagaView, sagas: readonly Saga[]): OrderView {
-  const definition = sagas.find(({ name, version }) => name === saga.name && version === saga.version);
+function describeOrder(row: OrderRow, saga: SagaView, definition: Saga | SagaOutline | undefined): OrderView {
   const { steps, waitingFor } = describeProgress(saga, definition);
   const self = `/orders/${encodeURIComponent(row.order_key)}`;
   const view = {

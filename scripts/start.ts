@@ -19,21 +19,25 @@ try {
     onLog: (text) => process.stderr.write(text),
   });
   const { url } = system.orderService.ready;
+  const admin = config.adminToken === undefined ? undefined : await system.startAdmin();
   console.log(`The order service listens on ${url} (its description: ${url}/openapi.json). Place an order:
 
   curl -s ${url}/orders -H 'content-type: application/json' -d '{"domain": "shop.example", "email": "ada@shop.example", "orderKey": "O-1", "items": [{"sku": "workspace-standard", "quantity": 5}]}'
   curl -s ${url}/orders/O-1          # its steps, and where the customer has to go for 3-D Secure
   curl -sN ${url}/orders/O-1/events  # the same, as it happens
 
+Operators over HTTP: ${admin ? `${admin.ready.url}/admin` : 'closed; THROUGHLINE_ADMIN_TOKEN opens it'}
 PostgreSQL: ${withoutPassword(system.postgres.url)}
 Pub/Sub: ${system.emulator.host} · partners' sandbox: ${system.sandbox.url}
 Ctrl-C ends everything. Orders under way go on at the next start, but the sandbox forgets its payments.`);
   // A part that dies by itself ends the whole: half a system would only look like one.
-  await Promise.race([system.orderService.died, system.worker.died]).catch(async (error) => {
-    console.error(String((error as Error).message));
-    await system.stop();
-    process.exitCode = 1;
-  });
+  await Promise.race([system.orderService.died, system.worker.died, ...(admin ? [admin.died] : [])]).catch(
+    async (error) => {
+      console.error(String((error as Error).message));
+      await system.stop();
+      process.exitCode = 1;
+    },
+  );
 } catch (error) {
   console.error(error instanceof ThroughlineError ? error.message : error);
   process.exitCode = 1;

@@ -27,6 +27,10 @@ export interface Config {
   readonly publicUrl: string | undefined;
   /** `THROUGHLINE_SIGNING_SECRET`: signs the state of 3-D Secure returns; the same for every order-service process. */
   readonly signingSecret: string | undefined;
+  /** `THROUGHLINE_ADMIN_TOKEN`: what operators' HTTP requests bear. Unset: the admin API is closed. */
+  readonly adminToken: string | undefined;
+  /** `THROUGHLINE_ADMIN_PORT` of the admin API; 0: a free one. Default 8081. */
+  readonly adminPort: number;
   /** `THROUGHLINE_TRUST_TRACEPARENT=true`: callers' traces are continued; otherwise they are linked. Default false. */
   readonly trustTraceparent: boolean;
   /** `THROUGHLINE_3DS_TIMEOUT_MS`: how long a customer may take at the bank's page, in ms. Default 900_000. */
@@ -76,6 +80,11 @@ const environment = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   PUBLIC_URL: httpUrl.optional(),
   THROUGHLINE_SIGNING_SECRET: z.string().min(32, 'expected at least 32 characters').optional(),
+  THROUGHLINE_ADMIN_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{32,}$/, 'expected at least 32 characters, without spaces')
+    .optional(),
+  THROUGHLINE_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(8081),
   THROUGHLINE_TRUST_TRACEPARENT: z.enum(['true', 'false']).default('false'),
   THROUGHLINE_3DS_TIMEOUT_MS: z.coerce.number().int().min(100).default(900_000),
   THROUGHLINE_LEASE_MS: z.coerce.number().int().min(1_000).default(15_000),
@@ -136,6 +145,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     port: e.PORT,
     publicUrl: e.PUBLIC_URL,
     signingSecret: e.THROUGHLINE_SIGNING_SECRET,
+    adminToken: e.THROUGHLINE_ADMIN_TOKEN,
+    adminPort: e.THROUGHLINE_ADMIN_PORT,
     trustTraceparent: e.THROUGHLINE_TRUST_TRACEPARENT === 'true',
     threeDSecureTimeoutMs: e.THROUGHLINE_3DS_TIMEOUT_MS,
     leaseMs: e.THROUGHLINE_LEASE_MS,

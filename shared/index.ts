@@ -31,6 +31,7 @@ export {
   type Topology,
   type TopologyChange,
   TopologyConflictError,
+  wayOut,
 } from './pubsub/topology.ts';
 export { onShutdown } from './shutdown.ts';
 export {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import express, { type Express, type Request, type Response } from 'express';
 import type { SagaEngine } from '../../publisher/saga/index.ts';
+import { notFound, ProblemError, parseOrRefuse, problems } from '../../shared/http/problem.ts';
 import type { Logger } from '../../shared/index.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import { serverSpanOf } from '../../shared/trace/instrumentation.ts';
@@ -11,7 +12,6 @@ import { type OrderSaga, THREE_D_SECURE } from '../saga.ts';
 import { createOpenApi, idempotencyKeySchema, returnQuerySchema } from './openapi.ts';
 import type { OrderEvents } from './order-events.ts';
 import { identify, placeOrder } from './place-order.ts';
-import { notFound, ProblemError, parseOrRefuse, problems } from './problem.ts';
 import type { ReturnState } from './return-state.ts';
 import type { OrderView } from './schemas.ts';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { createDocument } from 'zod-openapi';
+import { problemSchema } from '../../shared/http/problem.ts';
 import { orderKeySchema, orderSchema } from '../order.ts';
-import { problemSchema } from './problem.ts';
 import { orderViewSchema } from './schemas.ts';
 
 const orderRequest = orderSchema.meta({ id: 'OrderRequest' });

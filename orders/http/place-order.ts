@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { linkToSaga, type SagaEngine } from '../../publisher/saga/index.ts';
 import { uuidV7 } from '../../publisher/saga/uuid-v7.ts';
+import { ProblemError } from '../../shared/http/problem.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import type { Order } from '../order.ts';
 import type { OrderSaga } from '../saga.ts';
 import { findByIdempotencyKey, findOrder, hashOf, insertOrder } from '../storage/orders.ts';
-import { ProblemError } from './problem.ts';
 
 export interface PlaceOrderDependencies {
   readonly database: Database;

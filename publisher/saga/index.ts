@@ -36,6 +36,7 @@ export {
   SagaActionPendingError,
   SagaNotStuckError,
 } from './operate.ts';
+export { readOutline, type SagaOutline } from './outline.ts';
 export {
   describeProgress,
   type SagaProgress,
@@ -48,6 +49,7 @@ export { suspend } from './suspend.ts';
 export {
   listSagas,
   readSaga,
+  SAGA_STATES,
   type SagaFilter,
   type SagaSummary,
   SagaTimeoutError,

@@ -141,7 +141,7 @@ const MAX_REASON_CHARS = 1_000;
 async function readRow(client: SqlClient, sagaId: string, lock = ''): Promise<StuckRow> {
   const { rows } = await client.query<StuckRow & Record<string, unknown>>(
     `SELECT name, version, order_key, state, step, span FROM throughline.saga WHERE id = $1 ${lock}`,
-    [sagaId],
+    [storableText(sagaId)],
   );
   const [row] = rows;
   if (!row) throw new UnknownSagaError(sagaId);

@@ -1,11 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ThroughlineError } from '../../shared/errors.ts';
+import { storableText } from '../../shared/storable.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
 import { spanContextOf } from '../../shared/trace/carrier.ts';
 import type { ReservedSpan } from '../../shared/trace/durable-span.ts';
 import { UnknownSagaError } from './errors.ts';
 import type { SagaEvent } from './event.ts';
 import type { SagaOutcome } from './machine.ts';
+
+export const SAGA_STATES = [
+  'running',
+  'waiting',
+  'compensating',
+  'stuck',
+  'confirmed',
+  'compensated',
+  'resolved',
+] as const;
 
 /** A saga as operators and customers' pages read it. Times are RFC 3339. */
 export interface SagaSummary {
@@ -51,7 +62,7 @@ const COLUMNS =
 /** Errors: none; undefined when there is no such saga. */
 export async function readSaga(database: SqlClient, sagaId: string): Promise<SagaView | undefined> {
   const { rows } = await database.query<Row>(`SELECT ${COLUMNS} FROM throughline.saga WHERE id = $1`, [
-    sagaId,
+    storableText(sagaId),
   ]);
   const row = rows[0];
   if (!row) return undefined;
@@ -71,6 +82,8 @@ export interface SagaFilter {
   readonly parked?: boolean;
   /** Default 100. */
   readonly limit?: number;
+  /** The next page: the last saga of the one before. */
+  readonly afterId?: string;
 }
 
 /**
@@ -78,12 +91,13 @@ export interface SagaFilter {
  * statement, so that the stuck and the parked ones are read from indexes of their own.
  */
 export async function listSagas(database: SqlClient, filter: SagaFilter = {}): Promise<SagaSummary[]> {
-  const { states, orderKey, parked = false, limit = 100 } = filter;
+  const { states, orderKey, parked = false, limit = 100, afterId } = filter;
   const values: unknown[] = [limit];
   const conditions = [
     states && `state = ANY($${values.push(states)}::text[])`,
-    orderKey !== undefined && `order_key = $${values.push(orderKey)}`,
+    orderKey !== undefined && `order_key = $${values.push(storableText(orderKey))}`,
     parked && 'parked IS NOT NULL AND ended_at IS NULL',
+    afterId !== undefined && `id < $${values.push(storableText(afterId))}`,
   ].filter((condition) => typeof condition === 'string');
   const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
   const { rows } = await database.query<Row>(

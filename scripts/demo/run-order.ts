@@ -1,7 +1,7 @@
 import type { SpanRecord } from '../../insight/index.ts';
+import { createOrderClient, type OrderClient } from '../../orders/http/order-client.ts';
 import type { OrderView } from '../../orders/http/schemas.ts';
 import { decideAtBank } from '../system/browser.ts';
-import { createOrderClient, type OrderClient } from '../system/order-client.ts';
 import type { RunningSystem } from '../system/system.ts';
 import type { OrderReport } from './report.ts';
 import type { FaultSpec, Scenario } from './scenario.ts';

@@ -43,6 +43,8 @@ export interface RunningSystem {
   readonly worker: Child<object>;
   /** One more worker; ends with the system. */
   startWorker(name?: string): Promise<Child<object>>;
+  /** The admin API, closed unless the configuration has its token; ends with the system. */
+  startAdmin(): Promise<Child<{ readonly url: string }>>;
   /** Ends everything that was started, in reverse. May be called twice. */
   stop(): Promise<void>;
 }
@@ -104,8 +106,17 @@ async function assemble(options: SystemOptions, stops: Stops): Promise<Omit<Runn
     ),
     startWorker(),
   ]);
+  const startAdmin = () =>
+    stops.child(
+      startChild<{ url: string }>({
+        main: 'cli/main.ts',
+        args: ['admin', 'serve'],
+        env: { ...env, OTEL_SERVICE_NAME: 'throughline-admin' },
+        onLog: options.onLog,
+      }),
+    );
   const sandbox = createSandboxClient(partners.ready.url);
-  return { emulator, postgres, sandbox, store, orderService, worker, startWorker };
+  return { emulator, postgres, sandbox, store, orderService, worker, startWorker, startAdmin };
 }
 
 /** What the processes inherit, and where their spans go. */

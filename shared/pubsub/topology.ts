@@ -60,6 +60,13 @@ export class TopologyConflictError extends ThroughlineError {
 
 const IMMUTABLE = new Set(['topic', 'filter', 'enableMessageOrdering']);
 
+/** What a person has to do about what Pub/Sub does not let change; undefined when an update does it. */
+export function wayOut({ action, name, fields }: TopologyChange): string | undefined {
+  if (action !== 'conflict') return undefined;
+  const fixed = fields.flatMap(({ field }) => (IMMUTABLE.has(field) ? [field] : []));
+  return `Pub/Sub lets nobody change ${fixed.join(' and ')} of a subscription: declare one under a new name and apply it, let the workers use it once ${name} is drained, then delete ${name}. To delete ${name} and apply is quicker, and loses what it has not delivered.`;
+}
+
 /** What `applyTopology` would do; empty when everything is as declared. Resources that are not declared are left alone. */
 export async function diffTopology(
   connection: PubSubConnection,

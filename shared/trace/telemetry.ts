@@ -120,6 +120,11 @@ function register(
   metrics.setGlobalMeterProvider(meterProvider);
 }
 
+/** For a process that traces nothing, and shows what others have traced: stored contexts can be read. */
+export function readTraceContexts(): void {
+  propagation.setGlobalPropagator(w3cPropagator());
+}
+
 function w3cPropagator(): TextMapPropagator {
   const traceContext = new W3CTraceContextPropagator();
   return createW3CPropagator({ traceContext, baggage: new W3CBaggagePropagator(), isTracingSuppressed });

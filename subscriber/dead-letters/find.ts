@@ -3,7 +3,7 @@ import type { SqlClient } from '../../shared/storage/sql-client.ts';
 import type { GivenUpBy } from './letter.ts';
 
 export type LetterState = 'open' | 'redriven' | 'dropped';
-export const LETTER_STATES: readonly LetterState[] = ['open', 'redriven', 'dropped'];
+export const LETTER_STATES = ['open', 'redriven', 'dropped'] as const satisfies readonly LetterState[];
 
 /** Which letters are meant; all conditions hold together. */
 export interface LetterFilter {
@@ -101,15 +101,17 @@ const SUMMARY = `id, state, job_id, job_type, order_key, saga_id, topic, subscri
 export interface ListOptions {
   /** At most so many. Default 100. */
   readonly limit?: number;
+  /** The next page: the last letter of the one before. */
+  readonly afterId?: string | undefined;
 }
 
 /** Letters, the newest death first. Errors: DatabaseUnavailableError. */
 export async function listDeadLetters(
   client: SqlClient,
   filter: LetterFilter = {},
-  { limit = 100 }: ListOptions = {},
+  { limit = 100, afterId }: ListOptions = {},
 ): Promise<LetterSummary[]> {
-  const { text, values } = listQuery(filter, limit);
+  const { text, values } = listQuery(filter, limit, afterId);
   const { rows } = await client.query<SummaryRow & Record<string, unknown>>(text, [...values]);
   return rows.map(summaryOf);
 }
@@ -118,8 +120,9 @@ export async function listDeadLetters(
 export function listQuery(
   filter: LetterFilter,
   limit: number,
+  afterId?: string,
 ): { readonly text: string; readonly values: readonly unknown[] } {
-  const { where, values } = conditions(filter);
+  const { where, values } = conditions(filter, afterId);
   const text = `SELECT ${SUMMARY} FROM throughline.dead_letter ${where}
     ORDER BY died_at DESC, id DESC LIMIT $${values.push(limit)}`;
   return { text, values };
@@ -188,7 +191,10 @@ export async function openPage(
   return rows.map(({ id, died }) => ({ letterId: id, diedAt: died }));
 }
 
-function conditions(filter: LetterFilter): { readonly where: string; readonly values: unknown[] } {
+function conditions(
+  filter: LetterFilter,
+  afterId?: string,
+): { readonly where: string; readonly values: unknown[] } {
   const values: unknown[] = [];
   const equals = (column: string, value: string | undefined) =>
     value !== undefined && `${column} = $${values.push(storableText(value))}`;
@@ -204,6 +210,8 @@ function conditions(filter: LetterFilter): { readonly where: string; readonly va
     equals('topic', filter.topic),
     reason !== undefined && `strpos(lower(reason), lower($${values.push(storableText(reason))})) > 0`,
     since && `died_at >= $${values.push(since.toISOString())}::timestamptz`,
+    afterId !== undefined &&
+      `(died_at, id) < (SELECT died_at, id FROM throughline.dead_letter WHERE id = $${values.push(storableText(afterId))})`,
     until && `died_at < $${values.push(until.toISOString())}::timestamptz`,
   ].filter((condition) => typeof condition === 'string');
   return { where: found.length > 0 ? `WHERE ${found.join(' AND ')}` : '', values };

@@ -14,13 +14,17 @@ describe('throughline: arguments and settings', () => {
       ...['list', 'show', 'retry', 'skip', 'resolve'].map((name) => ['saga', name]),
       ...['add', 'list', 'lift'].map((name) => ['fence', name]),
       ...['list', 'show', 'redrive', 'drop'].map((name) => ['dead-letter', name]),
+      ...['list', 'show'].map((name) => ['job', name]),
+      ...['place', 'list', 'show', 'watch'].map((name) => ['order', name]),
+      ...['diff', 'apply'].map((name) => ['topology', name]),
+      ['admin', 'serve'],
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);
       expect([exitCode, stderr]).toEqual([0, '']);
       expect(stdout).toContain(`  $ throughline ${command.join(' ')}`);
     }
-  });
+  }, 240_000);
 
   it('knows its version', async () => {
     const { exitCode, stdout } = await throughline(['--version']);

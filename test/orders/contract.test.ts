@@ -2,7 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { describe, expect, test } from 'vitest';
 import { createOpenApi } from '../../orders/http/openapi.ts';
-import { problemSchema } from '../../orders/http/problem.ts';
+import { problemSchema } from '../../shared/http/problem.ts';
 
 /** As it is served: through JSON. */
 const document = JSON.parse(JSON.stringify(createOpenApi())) as Node;

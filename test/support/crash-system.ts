@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { topology } from '../../orders/contract.ts';
+import { createOrderClient, type OrderClient } from '../../orders/http/order-client.ts';
 import { ORDERS_MIGRATIONS } from '../../orders/storage/migrations.ts';
 import { type Child, startChild } from '../../scripts/system/child.ts';
-import { createOrderClient, type OrderClient } from '../../scripts/system/order-client.ts';
 import { freePort } from '../../shared/free-port.ts';
 import { applyTopology, connect, type PubSubConnection } from '../../shared/index.ts';
 import type { Database } from '../../shared/storage/database.ts';

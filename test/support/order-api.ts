@@ -1,17 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
-import addFormats from 'ajv-formats';
-import type { Problem } from '../../orders/http/problem.ts';
 import type { OrderView } from '../../orders/http/schemas.ts';
+import type { Problem } from '../../shared/http/problem.ts';
+import {
+  type Answered,
+  checkDocumented,
+  createDocumentedApi,
+  type OpenApi,
+  UndocumentedAnswerError,
+} from './documented-api.ts';
 import { PATIENCE_MS } from './patience.ts';
 
-/** An answer that was as the document says. */
-export interface Answered {
-  readonly status: number;
-  readonly headers: Headers;
-  /** The parsed body when it is JSON, else the text. */
-  readonly body: unknown;
-}
+export type { Answered } from './documented-api.ts';
 
 /** The order service as its own OpenAPI document describes it: an answer that the document does not allow is an error. */
 export interface OrderApi {
@@ -30,46 +29,10 @@ export interface OrderApi {
   ended(orderKey: string): Promise<OrderView>;
 }
 
-export interface OpenApi {
-  readonly openapi: string;
-  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-}
-
-interface Operation {
-  readonly operationId: string;
-  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, object>> }>>;
-}
-
-export class UndocumentedAnswerError extends Error {
-  override readonly name = 'UndocumentedAnswerError';
-}
-
-const DOCUMENT = 'openapi.json';
-
 export async function readOrderApi(url: string): Promise<OrderApi> {
   const served = await fetch(`${url}/openapi.json`);
   const document = (await served.json()) as OpenApi;
-  const schemaAt = createSchemas(document);
-
-  const request = async (method: string, path: string, init: RequestInit = {}): Promise<Answered> => {
-    const response = await fetch(url + path, { redirect: 'manual', ...init, method });
-    const text = await response.text();
-    const what = `${method} ${path} answered ${response.status}`;
-    const documented = find(document, method, path);
-    const answer = documented?.operation.responses[response.status];
-    if (!documented || !answer)
-      throw new UndocumentedAnswerError(`${what}, which is in no document: ${text}`);
-    const [type = ''] = (response.headers.get('content-type') ?? '').split(';');
-    if (answer.content && !answer.content[type])
-      throw new UndocumentedAnswerError(`${what} with ${type || 'no content type'}: ${text}`);
-    const body: unknown = /json$/.test(type) ? JSON.parse(text) : text;
-    if (answer.content) {
-      const pointer = [documented.template, method.toLowerCase(), 'responses', String(response.status)];
-      check(schemaAt([...pointer, 'content', type, 'schema']), body, what);
-    }
-    return { status: response.status, headers: response.headers, body };
-  };
-
+  const { request, schemaAt } = createDocumentedApi(url, document);
   const orderPath = (orderKey: string) => `/orders/${encodeURIComponent(orderKey)}`;
   const show = async (orderKey: string) => (await request('GET', orderPath(orderKey))).body as OrderView;
   const orderSchema = schemaAt([
@@ -81,7 +44,7 @@ export async function readOrderApi(url: string): Promise<OrderApi> {
       throw new UndocumentedAnswerError(`the events of ${orderKey} answered ${response.status}`);
     for await (const data of eventsOf(response)) {
       const order = JSON.parse(data) as OrderView;
-      check(orderSchema, order, `an event of ${orderKey}`);
+      checkDocumented(orderSchema, order, `an event of ${orderKey}`);
       yield order;
     }
   }
@@ -112,41 +75,6 @@ export async function readOrderApi(url: string): Promise<OrderApi> {
 /** What the order shows of a problem. */
 export function problemOf({ body }: Answered): Problem {
   return body as Problem;
-}
-
-/** Shape: the schema of the document at this place, below `paths`. */
-function createSchemas(document: OpenApi): (place: readonly string[]) => ValidateFunction {
-  const ajv = new Ajv2020({ strict: false, allErrors: true });
-  addFormats.default(ajv);
-  ajv.addSchema(document, DOCUMENT);
-  return (place) => {
-    const pointer = place.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')));
-    const validate = ajv.getSchema(`${DOCUMENT}#/paths/${pointer.join('/')}`);
-    if (!validate) throw new Error(`the document has no schema at ${place.join(' ')}`);
-    return validate as ValidateFunction;
-  };
-}
-
-function check(validate: ValidateFunction, body: unknown, what: string): void {
-  if (validate(body)) return;
-  const errors = (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
-  throw new UndocumentedAnswerError(
-    `${what}, not as documented: ${errors.join('; ')}\n${JSON.stringify(body)}`,
-  );
-}
-
-function find(
-  { paths }: OpenApi,
-  method: string,
-  path: string,
-): { readonly template: string; readonly operation: Operation } | undefined {
-  const [pathname = ''] = path.split('?');
-  for (const [template, operations] of Object.entries(paths)) {
-    const pattern = new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`);
-    const operation = operations[method.toLowerCase()];
-    if (operation && pattern.test(pathname)) return { template, operation };
-  }
-  return undefined;
 }
 
 /** The `data` of each `order` event. */

@@ -1,7 +1,8 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { z } from 'zod';
-import { type Logger, ThroughlineError } from '../../shared/index.ts';
-import { DatabaseUnavailableError } from '../../shared/storage/database.ts';
+import { ThroughlineError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { DatabaseUnavailableError } from '../storage/database.ts';
 
 /** Problem details. Source: RFC 9457. */
 export const problemSchema = z
@@ -50,7 +51,7 @@ export const notFound: RequestHandler = ({ path }) => {
 
 export function problems(logger: Logger | undefined): ErrorRequestHandler {
   return (error, _request, response, next) => {
-    const { problem } = asProblem(error);
+    const problem = toProblem(error);
     if (problem.status >= 500) logger?.error({ err: error }, 'a request failed');
     if (response.headersSent) return next(error);
     if (problem.status === 503) response.setHeader('retry-after', '1');
@@ -58,11 +59,16 @@ export function problems(logger: Logger | undefined): ErrorRequestHandler {
   };
 }
 
+/** What a request is answered with when it fails so. */
+export function toProblem(error: unknown): Problem {
+  return asProblem(error).problem;
+}
+
 /** Express's own errors (a body that is too large, or no JSON) bear a status, and whether their message may be told. */
 function asProblem(error: unknown): ProblemError {
   if (error instanceof ProblemError) return error;
   if (error instanceof DatabaseUnavailableError)
-    return new ProblemError(503, 'unavailable', 'the order service cannot reach its database; try again');
+    return new ProblemError(503, 'unavailable', 'the database cannot be reached; try again');
   const { status, expose, message } = (error ?? {}) as {
     status?: number;
     expose?: boolean;
