@@ -57,15 +57,15 @@ test('shutting down exports what has ended, and may be done twice', async () => 
 test('can be started again after it was stopped, with tracers and counters that were used before', async () => {
   const first = start();
   burst(1);
-  count('throughline.test', {});
+  count('throughline.inbox.duplicates', {});
   await first.stop();
   burst(1);
-  count('throughline.test', {});
+  count('throughline.inbox.duplicates', {});
   const second = start();
   burst(2);
-  count('throughline.test', {}, 5);
+  count('throughline.inbox.duplicates', {}, 5);
   expect(await second.spans()).toHaveLength(2);
-  expect(await second.sum('throughline.test')).toBe(5);
+  expect(await second.sum('throughline.inbox.duplicates')).toBe(5);
 });
 
 test('after the shutdown nothing is registered any more', async () => {
@@ -103,11 +103,11 @@ test('an exporter that fails fails neither flush nor shutdown', async () => {
 
 test('a counter that was created at 0 is there before its first event', async () => {
   const { sum } = start();
-  count('throughline.test', { kind: 'a' }, 0);
-  count('throughline.test', { kind: 'b' });
-  recordSeconds('throughline.duration', 0.2, {});
-  expect(await sum('throughline.test', { kind: 'a' })).toBe(0);
-  expect(await sum('throughline.test', { kind: 'b' })).toBe(1);
+  count('throughline.inbox.duplicates', { kind: 'a' }, 0);
+  count('throughline.inbox.duplicates', { kind: 'b' });
+  recordSeconds('messaging.process.duration', 0.2, {});
+  expect(await sum('throughline.inbox.duplicates', { kind: 'a' })).toBe(0);
+  expect(await sum('throughline.inbox.duplicates', { kind: 'b' })).toBe(1);
 });
 
 test('a hundred flushes at once lose nothing, though an exporter takes few exports at a time', async () => {
