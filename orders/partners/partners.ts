@@ -2,6 +2,7 @@ import { type AccountPartner, createAccountPartner } from './account.ts';
 import { type CardPartner, createCardPartner } from './card.ts';
 import { createMailPartner, type MailPartner } from './mail.ts';
 import { createPartnerClient, type PartnerClientOptions } from './partner-client.ts';
+import { createCallSeries } from './partner-metrics.ts';
 import { createPaymentPartner, type PaymentPartner } from './payment.ts';
 import { createRegistrarPartner, type RegistrarPartner } from './registrar.ts';
 import { createWorkspacePartner, type WorkspacePartner } from './workspace.ts';
@@ -16,8 +17,19 @@ export interface Partners {
   readonly mail: MailPartner;
 }
 
+/** What each partner is asked for: its series are there before the first call. */
+const EFFECTS: Readonly<Record<keyof Partners, readonly string[]>> = {
+  account: ['verify'],
+  card: ['redeem', 'reactivate'],
+  payment: ['prepare', 'capture', 'refund', 'register-card'],
+  registrar: ['acquire'],
+  workspace: ['set-up', 'tear-down'],
+  mail: ['send'],
+};
+
 /** Each partner has a circuit breaker of its own: one that is down does not keep the others from being asked. */
 export function createPartners(options: PartnerClientOptions): Partners {
+  createCallSeries(EFFECTS);
   return {
     account: createAccountPartner(createPartnerClient('account', options)),
     card: createCardPartner(createPartnerClient('card', options)),
