@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createOutbox, createRelay, observeOutbox, type Relay } from '../publisher/index.ts';
-import { createSagaEngine } from '../publisher/saga/index.ts';
+import { createSagaEngine, observeSagas } from '../publisher/saga/index.ts';
 import {
   createBatchSink,
   createStreamingPullSource,
@@ -106,7 +106,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
     done((tx) => engine.deliver(tx, payload)),
   );
   const relay = options.relay ? relayOf(options, sink) : undefined;
-  const metrics = observeOutbox(database);
+  const gauges = [observeOutbox(database), observeSagas(database, [saga])];
   let isReady = false;
   server.on(
     'request',
@@ -122,7 +122,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
     await close(server);
     await Promise.all([engine.stop(), results.stop()]);
     await relay?.stop();
-    metrics.stop();
+    for (const gauge of gauges) gauge.stop();
   };
   return { url: `http://127.0.0.1:${port}`, stop: () => (stopped ??= stop()) };
 }

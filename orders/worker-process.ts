@@ -3,7 +3,13 @@ import { type Config, ConfigError, createBatchSink, createStreamingPullSource } 
 import { assertMigrated } from '../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../shared/storage/migrations/index.ts';
 import { assertInstrumented } from '../shared/trace/instrumentation.ts';
-import { createDeadLetterKeeper, createFences, createInbox, createWorker } from '../subscriber/index.ts';
+import {
+  createDeadLetterKeeper,
+  createFences,
+  createInbox,
+  createWorker,
+  observeFences,
+} from '../subscriber/index.ts';
 import {
   JOBS_DEAD_LETTER_TOPIC,
   JOBS_SUBSCRIPTION,
@@ -60,8 +66,10 @@ export async function runWorker(config: Config): Promise<void> {
     const relay =
       config.relay === 'embedded' ? createRelay({ database, sink, logger, resendAfterMs }) : undefined;
     await Promise.all([worker.start(), relay?.start(), ...keepers.map((keeper) => keeper.start())]);
+    const gauge = observeFences(database);
     return {
       stop: async () => {
+        gauge.stop();
         const [{ handedBack }] = await Promise.all([
           worker.stop(),
           ...keepers.map((keeper) => keeper.stop()),
