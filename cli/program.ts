@@ -14,6 +14,7 @@ import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
 import { addSagaShow } from './saga-show.ts';
 import { addSagaSkip } from './saga-skip.ts';
+import { addSloReport } from './slo-report.ts';
 
 const { version } = createRequire(import.meta.url)('throughline/package.json') as { version: string };
 
@@ -47,6 +48,8 @@ export function createProgram(): Command {
   addDeadLetterShow(deadLetter);
   addDeadLetterRedrive(deadLetter);
   addDeadLetterDrop(deadLetter);
+  const slo = program.command('slo').description('objectives: what was promised, and what became of it');
+  addSloReport(slo);
   return program;
 }
 
@@ -68,4 +71,5 @@ Examples:
   $ throughline saga list --state stuck
   $ throughline saga show 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
   $ throughline saga retry 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
-  $ throughline dead-letter list --since 24h`;
+  $ throughline dead-letter list --since 24h
+  $ throughline slo report --prometheus http://127.0.0.1:9090`;

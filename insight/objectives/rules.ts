@@ -47,7 +47,7 @@ function ratioName(window: string): string {
   return `objective:bad:ratio_rate${window}`;
 }
 
-/** As a YAML scalar in which nothing has a meaning of its own. */
+/** As a YAML scalar, in the quotes that a formatter leaves alone. */
 function quoted(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
+  return text.includes('"') ? `'${text.replaceAll("'", "''")}'` : JSON.stringify(text);
 }

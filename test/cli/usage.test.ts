@@ -14,6 +14,7 @@ describe('throughline: arguments and settings', () => {
       ...['list', 'show', 'retry', 'skip', 'resolve'].map((name) => ['saga', name]),
       ...['add', 'list', 'lift'].map((name) => ['fence', name]),
       ...['list', 'show', 'redrive', 'drop'].map((name) => ['dead-letter', name]),
+      ['slo', 'report'],
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);
