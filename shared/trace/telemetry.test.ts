@@ -8,6 +8,7 @@ import { startTelemetry } from './telemetry.ts';
 import { tracer } from './tracer.ts';
 
 const PROCESSED = 'otel.sdk.processor.span.processed';
+const DROPPED = 'throughline.spans.dropped';
 
 let telemetry: TestTelemetry | undefined;
 afterEach(() => telemetry?.stop());
@@ -27,6 +28,8 @@ test('a burst beyond the queue is dropped and counted', async () => {
   const exported = (await spans()).length;
   expect(exported).toBeLessThan(10);
   expect(await sum(PROCESSED, { 'error.type': 'queue_full' })).toBe(10 - exported);
+  expect(await sum(DROPPED, { reason: 'queue_full' })).toBe(10 - exported);
+  expect(await sum(DROPPED, { reason: 'export_failed' })).toBe(0);
 });
 
 test('a burst of 20,000 spans loses none', async () => {
@@ -87,8 +90,8 @@ test("every span bears the order key and the saga's id of its context, and other
   expect((await span('plain')).attributes).toEqual({});
 });
 
-test('an exporter that fails fails neither flush nor shutdown', async () => {
-  const { spans, stop } = start({
+test('an exporter that fails fails neither flush nor shutdown, and its spans are counted', async () => {
+  const { spans, stop, sum } = start({
     exporters: [
       {
         export: (_spans, done) => done({ code: 1, error: new Error('collector is down') }),
@@ -98,6 +101,7 @@ test('an exporter that fails fails neither flush nor shutdown', async () => {
   });
   burst(1);
   await expect(spans()).resolves.toEqual([]);
+  expect(await sum(DROPPED, { reason: 'export_failed' })).toBe(1);
   await expect(stop()).resolves.toBeUndefined();
 });
 

@@ -115,6 +115,22 @@ it('every metric of the catalogue has the type, and no other labels than the cat
   }
 });
 
+it('docs/metrics.md has a row for each metric that is exposed, and for no other', () => {
+  const rows = [
+    ...readFileSync(join(ROOT, 'docs/metrics.md'), 'utf8').matchAll(/^\| `([a-z0-9._]+)` +\| (\w+) /gm),
+  ];
+  const documented = rows.map(([, name = '', kind]) => [
+    name.replaceAll('.', '_') + (kind === 'counter' ? '_total' : ''),
+    kind,
+  ]);
+  const types = Object.values(busy).flatMap(({ types }) => [...types]);
+  const exposedTypes = [...new Map(types)].filter(([name]) => name !== 'target_info');
+  // Nothing of these has happened in the orders.
+  const silent = new Set(['throughline_source_errors_total', 'throughline_sagas_parked_total']);
+  const said = documented.filter(([name = '']) => !silent.has(name));
+  expect(said.toSorted()).toEqual(exposedTypes.filter(([name]) => !silent.has(name)).toSorted());
+});
+
 it('whatever is exposed under our names is in the catalogue', () => {
   const known = new Set(Object.entries(METRICS).map(([name, spec]) => exposed(name, spec)));
   const ours = Object.values(busy)
