@@ -21,6 +21,7 @@ import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
 import { addSagaShow } from './saga-show.ts';
 import { addSagaSkip } from './saga-skip.ts';
+import { addSloReport } from './slo-report.ts';
 import { addTopologyApply } from './topology-apply.ts';
 import { addTopologyDiff } from './topology-diff.ts';
 
@@ -71,6 +72,8 @@ export function createProgram(): Command {
   addTopologyApply(topology);
   const admin = program.command('admin').description('what operators do, over HTTP');
   addAdminServe(admin);
+  const slo = program.command('slo').description('objectives: what was promised, and what became of it');
+  addSloReport(slo);
   return program;
 }
 
@@ -92,4 +95,5 @@ Examples:
   $ throughline saga list --state stuck
   $ throughline saga show 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
   $ throughline saga retry 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
-  $ throughline dead-letter list --since 24h`;
+  $ throughline dead-letter list --since 24h
+  $ throughline slo report --prometheus http://127.0.0.1:9090`;

@@ -5,7 +5,7 @@ import { instrument } from '../shared/trace/instrumentation.ts';
 const config = readConfig();
 instrument({
   trustTraceparent: config.trustTraceparent,
-  ignoredPaths: ['/healthz', '/readyz'],
+  ignoredPaths: ['/healthz', '/readyz', '/metrics'],
   secretParameters: ['state'], // of the way back from the bank
 });
 // Only now may anything import what is instrumented.

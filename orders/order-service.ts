@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { createOutbox, createRelay, observeOutbox, type Relay } from '../publisher/index.ts';
-import { createSagaEngine } from '../publisher/saga/index.ts';
+import { createSagaEngine, observeSagas } from '../publisher/saga/index.ts';
 import { closeServer, listenOnLoopback } from '../shared/http/server.ts';
 import {
   createBatchSink,
@@ -103,7 +103,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
     done((tx) => engine.deliver(tx, payload)),
   );
   const relay = options.relay ? relayOf(options, sink) : undefined;
-  const metrics = observeOutbox(database);
+  const gauges = [observeOutbox(database), observeSagas(database, [saga])];
   let isReady = false;
   server.on(
     'request',
@@ -119,7 +119,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
     await closeServer(server);
     await Promise.all([engine.stop(), results.stop()]);
     await relay?.stop();
-    metrics.stop();
+    for (const gauge of gauges) gauge.stop();
   };
   return { url: `http://127.0.0.1:${port}`, stop: () => (stopped ??= stop()) };
 }

@@ -40,6 +40,10 @@ export async function runProcess(
     serviceName: name,
     otlpEndpoint: config.otlpEndpoint,
     spans: config.spans,
+    ...(config.prometheusPort !== undefined && {
+      scrape: { host: config.prometheusHost, port: config.prometheusPort },
+    }),
+    runtimeMetrics: true,
     batch: { scheduledDelayMs: config.spanDelayMs },
   });
   const database = openDatabase({ connectionString: config.databaseUrl, applicationName: name, logger });
@@ -52,6 +56,7 @@ export async function runProcess(
   };
   onShutdown(stop);
   try {
+    const metricsUrl = await telemetry.scrapeUrl();
     const connection = await connect({
       projectId: config.projectId,
       emulatorHost: config.pubsubEmulatorHost,
@@ -59,8 +64,9 @@ export async function runProcess(
     closing.push(() => connection.close());
     const running = await start({ name, logger, connection, database });
     closing.push(() => running.stop());
-    logger.info(running.ready ?? {}, 'started');
-    process.send?.(running.ready ?? {});
+    const ready = { ...running.ready, ...(metricsUrl !== undefined && { metricsUrl }) };
+    logger.info(ready, 'started');
+    process.send?.(ready);
   } catch (error) {
     await stop();
     throw error;

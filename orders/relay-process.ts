@@ -1,4 +1,4 @@
-import { createRelay } from '../publisher/index.ts';
+import { createRelay, observeOutbox } from '../publisher/index.ts';
 import { type Config, createBatchSink } from '../shared/index.ts';
 import { assertMigrated } from '../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../shared/storage/migrations/index.ts';
@@ -11,6 +11,12 @@ export async function runRelay(config: Config): Promise<void> {
     const { resendAfterMs } = config;
     const relay = createRelay({ database, sink: createBatchSink(connection), logger, resendAfterMs });
     await relay.start();
-    return relay;
+    const gauges = observeOutbox(database);
+    return {
+      stop: async () => {
+        gauges.stop();
+        await relay.stop();
+      },
+    };
   });
 }

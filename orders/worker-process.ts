@@ -3,7 +3,13 @@ import { type Config, ConfigError, createBatchSink, createStreamingPullSource } 
 import { assertMigrated } from '../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../shared/storage/migrations/index.ts';
 import { assertInstrumented } from '../shared/trace/instrumentation.ts';
-import { createDeadLetterKeeper, createFences, createInbox, createWorker } from '../subscriber/index.ts';
+import {
+  createDeadLetterKeeper,
+  createFences,
+  createInbox,
+  createWorker,
+  observeFences,
+} from '../subscriber/index.ts';
 import { createNotifications } from './campaign/notifications.ts';
 import {
   JOBS_DEAD_LETTER_TOPIC,
@@ -74,8 +80,10 @@ export async function runWorker(config: Config): Promise<void> {
       relay?.start(),
       ...keepers.map((keeper) => keeper.start()),
     ]);
+    const gauge = observeFences(database);
     return {
       stop: async () => {
+        gauge.stop();
         const [{ handedBack }] = await Promise.all([
           worker.stop(),
           notifications.stop(),

@@ -1,32 +1,20 @@
-import { metrics } from '@opentelemetry/api';
 import type { Database } from '../shared/storage/database.ts';
-import { type OutboxDepth, outboxDepth } from './outbox-rows.ts';
+import { observeDatabase } from '../shared/storage/database-gauges.ts';
+import { outboxDepth } from './outbox-rows.ts';
 
-/**
- * Publishes gauges of the outbox: `throughline.outbox.unsent` and `throughline.outbox.unfinished` (jobs), and
- * `throughline.outbox.oldest_unsent_age` (s). Read from PostgreSQL at each collection, so that a restart forgets nothing.
- *
- * While the database is away the SDK repeats the last numbers; `throughline.database.errors` rises at each collection.
- */
+/** Publishes gauges of the outbox: jobs that are unsent or unfinished, and the age of the oldest unsent one. */
 export function observeOutbox(database: Database): { stop(): void } {
-  const meter = metrics.getMeter('throughline');
-  const unsent = meter.createObservableGauge('throughline.outbox.unsent', { unit: '{job}' });
-  const unfinished = meter.createObservableGauge('throughline.outbox.unfinished', { unit: '{job}' });
-  const age = meter.createObservableGauge('throughline.outbox.oldest_unsent_age', { unit: 's' });
-  const gauges = [unsent, unfinished, age];
-  const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = async (result) => {
-    const depth = await readDepth(database).catch(() => undefined);
-    if (!depth) return;
-    result.observe(unsent, depth.unsent);
-    result.observe(unfinished, depth.unfinished);
-    result.observe(age, depth.oldestUnsentSeconds);
-  };
-  meter.addBatchObservableCallback(observe, gauges);
-  return { stop: () => meter.removeBatchObservableCallback(observe, gauges) };
-}
-
-/** A query would wait for a server that is away, and every other metric of this process with it: a ping does not. */
-async function readDepth(database: Database): Promise<OutboxDepth> {
-  await database.ping();
-  return outboxDepth(database);
+  const names = [
+    'throughline.outbox.unsent',
+    'throughline.outbox.unfinished',
+    'throughline.outbox.oldest_unsent_age',
+  ] as const;
+  return observeDatabase(database, names, async (client) => {
+    const { unsent, unfinished, oldestUnsentSeconds } = await outboxDepth(client);
+    return [
+      { gauge: 'throughline.outbox.unsent', value: unsent },
+      { gauge: 'throughline.outbox.unfinished', value: unfinished },
+      { gauge: 'throughline.outbox.oldest_unsent_age', value: oldestUnsentSeconds },
+    ];
+  });
 }

@@ -13,6 +13,10 @@ export interface Config {
   readonly pubsubEmulatorHost: string | undefined;
   /** `OTEL_EXPORTER_OTLP_ENDPOINT`, the base URL to which `/v1/traces` is added. Unset: nothing is exported. */
   readonly otlpEndpoint: string | undefined;
+  /** `OTEL_EXPORTER_PROMETHEUS_PORT`: where Prometheus fetches metrics; 0: a free port. Unset: nowhere. */
+  readonly prometheusPort: number | undefined;
+  /** `OTEL_EXPORTER_PROMETHEUS_HOST`: the address it listens on. Default 127.0.0.1. */
+  readonly prometheusHost: string;
   /** `OTEL_SERVICE_NAME`. Default: the name that the main file gives. */
   readonly serviceName: string | undefined;
   /** `LOG_LEVEL`: trace, debug, info, warn, error, fatal or silent. Default `info`. */
@@ -73,6 +77,8 @@ const environment = z.object({
   PUBSUB_PROJECT_ID: z.string().optional(),
   PUBSUB_EMULATOR_HOST: hostAndPort.optional(),
   OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
+  OTEL_EXPORTER_PROMETHEUS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  OTEL_EXPORTER_PROMETHEUS_HOST: z.string().default('127.0.0.1'),
   OTEL_SERVICE_NAME: z.string().optional(),
   LOG_LEVEL: logLevel.default('info'),
   DATABASE_URL: postgresUrl.optional(),
@@ -138,6 +144,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
       (e.PUBSUB_EMULATOR_HOST ? 'throughline-local' : undefined),
     pubsubEmulatorHost: e.PUBSUB_EMULATOR_HOST,
     otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
+    prometheusPort: e.OTEL_EXPORTER_PROMETHEUS_PORT,
+    prometheusHost: e.OTEL_EXPORTER_PROMETHEUS_HOST,
     serviceName: e.OTEL_SERVICE_NAME,
     logLevel: e.LOG_LEVEL,
     databaseUrl: e.DATABASE_URL,

@@ -84,6 +84,7 @@ export {
   WorkerStoppingError,
 } from './errors.ts';
 export { createFences, type Fences, type FencesOptions, type Watched } from './fence.ts';
+export { observeFences } from './fence-gauge.ts';
 export { createInbox, type Inbox, type InboxOptions } from './inbox.ts';
 export { type ReplyOutbox, replyToSaga } from './saga-reply.ts';
 export {

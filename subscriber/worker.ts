@@ -39,6 +39,7 @@ import { timeout } from './middleware/timeout.ts';
 import { retellProcessed, type TracingOptions, tracing } from './middleware/tracing.ts';
 import { createPausedDeliveries } from './paused-deliveries.ts';
 import { type Arrival, checkAttempts, dispatch, toDelivery } from './registered.ts';
+import { createWorkerMetrics, type WorkerMetrics } from './worker-metrics.ts';
 
 /**
  * Takes deliveries from one subscription to the handlers of their jobs.
@@ -143,7 +144,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const deliveries = createDeliveryCounter();
   const paused = fences && createPausedDeliveries(fences);
   let maxDeliveryAttempts: number | undefined;
-  const handler = pipeline(options, registrations, () => maxDeliveryAttempts);
+  const own = createWorkerMetrics(options.topic, source.subscription);
+  const handler = pipeline(options, own, registrations, () => maxDeliveryAttempts);
   let leases: LeaseKeeper;
   let isStopping = false;
   let interrupted = 0;
@@ -231,6 +233,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const start = async () => {
     if (isStopping) throw new WorkerStoppingError();
     inbox?.start();
+    own.createSeries(registrations.values());
     if (fences) createFencedSeries(registrations.values());
     leases = createLeaseKeeper({
       source,
@@ -280,17 +283,18 @@ export function createWorker(options: WorkerOptions): Worker {
 /** Every layer that a delivery passes, outermost first. */
 function pipeline(
   options: WorkerOptions,
+  own: WorkerMetrics,
   registrations: ReadonlyMap<string, Registration>,
   maxDeliveryAttempts: () => number | undefined,
 ): Handler {
-  const { topic, sink, deadLetterTopic, logger, source, inbox, fences } = options;
+  const { topic, sink, deadLetterTopic, logger, inbox, fences } = options;
   const traced = { destination: topic, ...pick(options) };
   return compose(
     ...(fences ? [renew({ sink, topic, maxDeliveryAttempts, logger })] : []),
     ...(inbox ? [claim({ inbox, logger, onRepeated: repeated(traced, inbox) })] : []),
     ...(fences ? [pause(fences)] : []),
     tracing(traced),
-    metrics(topic, source.subscription),
+    metrics(own),
     deadLetters({ sink, topic: deadLetterTopic, logger, inbox }),
     classify,
     ...(fences ? [fence(fences)] : []),

@@ -1,10 +1,10 @@
 import { type Span, SpanKind } from '@opentelemetry/api';
 import type { z } from 'zod';
 import { inSpan } from '../../shared/index.ts';
-import { count } from '../../shared/trace/meters.ts';
 import { withAttempts } from './attempts.ts';
 import { type BreakerOptions, createBreaker } from './breaker.ts';
 import { PartnerAnswerError, PartnerRefusedError, PartnerUnavailableError } from './errors.ts';
+import { type CallOutcome, countCall, countRetry } from './partner-metrics.ts';
 import { isUnsent, type Posted, post } from './post.ts';
 
 /** What every call to a partner says besides what it asks for. */
@@ -49,7 +49,7 @@ export function createPartnerClient(partner: string, options: PartnerClientOptio
   return (effect, body, call, answer) => {
     const spanOptions = { kind: SpanKind.CLIENT, attributes: { ...attributes, 'partner.effect': effect } };
     return inSpan(`${partner}.${effect}`, spanOptions, (span) =>
-      watched(span, { partner, call, maxAttempts: options.maxAttempts ?? 3 }, async () => {
+      watched(span, { partner, effect, call, maxAttempts: options.maxAttempts ?? 3 }, async () => {
         const posted = await breaker.run(() => request(partner, effect, body, call, options));
         return read(partner, effect, accepted(partner, posted), answer);
       }),
@@ -59,6 +59,7 @@ export function createPartnerClient(partner: string, options: PartnerClientOptio
 
 interface Watched {
   readonly partner: string;
+  readonly effect: string;
   readonly call: PartnerCall;
   readonly maxAttempts: number;
 }
@@ -66,13 +67,16 @@ interface Watched {
 /** Attempts the work, and tells the span and the meter what came of it. */
 async function watched<T>(
   span: Span,
-  { partner, call: { signal }, maxAttempts }: Watched,
+  { partner, effect, call: { signal }, maxAttempts }: Watched,
   work: () => Promise<T>,
 ): Promise<T> {
+  const startedMs = performance.now();
   let attempts = 0;
-  let outcome = 'done';
-  const onRetry = (attempt: number, waitMs: number, { reason }: PartnerUnavailableError) =>
+  let outcome: CallOutcome = 'done';
+  const onRetry = (attempt: number, waitMs: number, { reason }: PartnerUnavailableError) => {
+    countRetry(partner, effect, reason);
     span.addEvent('retry', { 'partner.attempt': attempt, 'partner.outcome': reason, wait_ms: waitMs });
+  };
   try {
     return await withAttempts({ maxAttempts, signal, onRetry }, (attempt) => {
       attempts = attempt;
@@ -83,12 +87,12 @@ async function watched<T>(
     throw error;
   } finally {
     span.setAttributes({ 'partner.outcome': outcome, 'partner.attempts': attempts });
-    count('throughline.partner.calls', { partner, outcome });
+    countCall(partner, effect, { outcome, seconds: (performance.now() - startedMs) / 1_000 });
   }
 }
 
 /** Shape: one of a few words, fit for a metric's label. */
-function outcomeOf(error: unknown): string {
+function outcomeOf(error: unknown): CallOutcome {
   if (error instanceof PartnerUnavailableError) return error.reason;
   if (error instanceof PartnerRefusedError) return 'refused';
   return error instanceof PartnerAnswerError ? 'answer-unreadable' : 'aborted';

@@ -3,6 +3,7 @@ import { type CardPartner, createCardPartner } from './card.ts';
 import { createLookUp } from './look-up.ts';
 import { createMailPartner, type MailPartner } from './mail.ts';
 import { createPartnerClient, type PartnerClientOptions } from './partner-client.ts';
+import { createCallSeries } from './partner-metrics.ts';
 import { createPaymentPartner, type PaymentPartner } from './payment.ts';
 import { createPushPartner, type PushPartner } from './push.ts';
 import { createRegistrarPartner, type RegistrarPartner } from './registrar.ts';
@@ -19,9 +20,21 @@ export interface Partners {
   readonly push: PushPartner;
 }
 
+/** What each partner is asked for: its series are there before the first call. */
+const EFFECTS: Readonly<Record<keyof Partners, readonly string[]>> = {
+  account: ['verify'],
+  card: ['redeem', 'reactivate'],
+  payment: ['prepare', 'capture', 'refund', 'register-card'],
+  registrar: ['acquire'],
+  workspace: ['set-up', 'tear-down'],
+  mail: ['send', 'deliver'],
+  push: ['deliver'],
+};
+
 /** Each partner has a circuit breaker of its own: one that is down does not keep the others from being asked. */
 export function createPartners(options: PartnerClientOptions): Partners {
   const once = { ...options, maxAttempts: 1 };
+  createCallSeries(EFFECTS);
   return {
     account: createAccountPartner(createPartnerClient('account', options)),
     card: createCardPartner(createPartnerClient('card', options)),

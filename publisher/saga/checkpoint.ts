@@ -2,6 +2,7 @@ import type { ActiveSaga } from './active-saga.ts';
 import type { SagaEvent } from './event.ts';
 import type { Checkpoint, SagaUpdate } from './journal.ts';
 import { apply, type Command, nextCommand, type SagaState } from './machine.ts';
+import { countCheckpoint } from './saga-metrics.ts';
 import { tellSaga } from './saga-spans.ts';
 
 /** A wait that is shorter is sat out here, with the saga in hand; a longer one is left to the database, in ms. */
@@ -41,6 +42,7 @@ export function propose(
     checkpoint: update ? { append, update, ...extras } : { append, ...extras },
     accept() {
       saga.seq += 1;
+      countCheckpoint(saga, events, { before, after: state, nowMs });
       if (!update) return;
       saga.rowState = update.state;
       if (update.owner === null) saga.standing = 'released';

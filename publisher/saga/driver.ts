@@ -3,7 +3,7 @@ import { storableText } from '../../shared/storable.ts';
 import { type Database, DatabaseUnavailableError } from '../../shared/storage/database.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { errorMessage, errorType } from '../../shared/trace/record-error.ts';
-import { ERROR_TYPE, SAGA_NAME, SAGA_OUTCOME, SAGA_STEP } from '../../shared/trace/semconv.ts';
+import { ERROR_TYPE, SAGA_NAME, SAGA_STEP } from '../../shared/trace/semconv.ts';
 import type { ActiveSaga } from './active-saga.ts';
 import { arrived, leftovers } from './awaited.ts';
 import { type CarriedOut, type CarryOutDependencies, carryOut, type Work } from './carry-out.ts';
@@ -169,8 +169,6 @@ function ownerOf({ isStopping, runner }: DriverOptions): string | null {
 
 function report(saga: ActiveSaga, { logger }: DriverOptions): void {
   const { phase, failure } = saga.state;
-  if (phase === 'running' || phase === 'compensating') return;
-  count('throughline.sagas.ended', { [SAGA_NAME]: saga.definition.name, [SAGA_OUTCOME]: phase });
   if (phase !== 'stuck') return;
   const step = saga.state.steps[saga.state.at];
   logger?.error(

@@ -7,9 +7,7 @@ import { checkNumbers } from '../../shared/options.ts';
 import type { Database, Transaction } from '../../shared/storage/database.ts';
 import { startPolling } from '../../shared/storage/polling.ts';
 import { reserveSpan } from '../../shared/trace/durable-span.ts';
-import { count } from '../../shared/trace/meters.ts';
 import { withOrderKey } from '../../shared/trace/order-key.ts';
-import { SAGA_NAME } from '../../shared/trace/semconv.ts';
 import { OUTBOX_CHANNEL } from '../outbox.ts';
 import { type ActiveSaga, activate } from './active-saga.ts';
 import { createClaims } from './claims.ts';
@@ -23,6 +21,7 @@ import { jobSignal, nextCommand, type SagaOutcome } from './machine.ts';
 import { storeOutlines } from './outline.ts';
 import { createPauses } from './pauses.ts';
 import { createRunner } from './runner.ts';
+import { countStarted, createSagaSeries } from './saga-metrics.ts';
 import { type SignalReceipt, sendSignal, storeSignal } from './signals.ts';
 import { createStrays } from './strays.ts';
 import { uuidV7 } from './uuid-v7.ts';
@@ -219,7 +218,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
       started_ms: span.startMs,
     };
     const live = () => {
-      count('throughline.sagas.started', { [SAGA_NAME]: saga.name });
+      countStarted(definition);
       if (owner === null) return database.notify(SAGA_CHANNEL);
       // Not when it is another's: the lease ran out meanwhile, or the answer to the commit came very late.
       if (owner !== runner.id() || active.has(id) || strays.hasGivenUp(id)) return;
@@ -256,6 +255,7 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
   };
 
   const start = async () => {
+    createSagaSeries(options.sagas);
     await runner.register();
     await storeOutlines(database, options.sagas);
     polling = await startPolling({

@@ -43,6 +43,7 @@ export {
   type SignalAwaited,
   type StepProgress,
 } from './progress.ts';
+export { observeSagas } from './saga-gauges.ts';
 export { linkToSaga, type SignalReceipt } from './signals.ts';
 export { skip } from './skip.ts';
 export { suspend } from './suspend.ts';

@@ -1,5 +1,7 @@
+import { MESSAGING_SUBSCRIPTION_NAME } from '../trace/semconv.ts';
 import type { PubSubConnection } from './connection.ts';
 import { grpcStatus } from './grpc-status.ts';
+import { timeOperations } from './operation-metrics.ts';
 
 /** Ack ids of the real service are near 200 bytes and a request may hold 512 KiB. */
 const MAX_IDS_PER_REQUEST = 1_000;
@@ -52,6 +54,8 @@ export function createAckBatcher(
   onError: (error: Error) => void,
 ): AckBatcher {
   const inFlight = new Set<Promise<void>>();
+  const labels = { [MESSAGING_SUBSCRIPTION_NAME]: subscription.split('/').at(-1) };
+  const [timeAck, timeModack] = [timeOperations('ack', labels), timeOperations('modack', labels)];
   let acks: string[] = [];
   let deadlines = new Map<number, string[]>();
   let timer: NodeJS.Timeout | undefined;
@@ -74,10 +78,13 @@ export function createAckBatcher(
     acks = [];
     deadlines = new Map();
     const { subscriber } = connection;
-    for (const chunk of chunks(ackIds)) send(subscriber.acknowledge({ subscription, ackIds: chunk }, CALL));
+    for (const chunk of chunks(ackIds))
+      send(timeAck(subscriber.acknowledge({ subscription, ackIds: chunk }, CALL)));
     for (const [ackDeadlineSeconds, ids] of byDeadline) {
       for (const chunk of chunks(ids)) {
-        send(subscriber.modifyAckDeadline({ subscription, ackIds: chunk, ackDeadlineSeconds }, CALL));
+        send(
+          timeModack(subscriber.modifyAckDeadline({ subscription, ackIds: chunk, ackDeadlineSeconds }, CALL)),
+        );
       }
     }
   };

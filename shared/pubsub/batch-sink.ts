@@ -1,9 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Metadata, requestCallback } from '@grpc/grpc-js';
 import { backoffMs } from '../job/retry.ts';
+import { MESSAGING_DESTINATION_NAME } from '../trace/semconv.ts';
 import { type PubSubConnection, topicPath } from './connection.ts';
 import { grpcCode, grpcStatus } from './grpc-status.ts';
 import type { MessageSink } from './message-sink.ts';
+import { type TimeOperation, timeOperations } from './operation-metrics.ts';
 import { routingHeader } from './routing-header.ts';
 import { decodePublishResponse, encodePublishRequest } from './wire.ts';
 
@@ -34,27 +36,37 @@ const BACKOFF = { maxAttempts: Number.POSITIVE_INFINITY, minBackoffMs: 100, maxB
  */
 export function createBatchSink(connection: PubSubConnection, options: BatchSinkOptions = {}): MessageSink {
   const timeoutMs = options.timeoutMs ?? 60_000;
-  return {
-    async publish(topic, messages) {
-      const path = topicPath(connection.projectId, topic);
-      const request = encodePublishRequest(path, messages);
-      const deadlineMs = Date.now() + timeoutMs;
-      for (let attempt = 1; ; attempt++) {
-        try {
-          // An attempt that hangs leaves time for another, on a fresh connection.
-          return await publishOnce(
-            connection,
-            path,
-            request,
-            Math.min(deadlineMs, Date.now() + ATTEMPT_TIMEOUT_MS),
-          );
-        } catch (error) {
-          const waitMs = backoffMs(attempt, BACKOFF);
-          if (!RETRIED.has(grpcCode(error)) || Date.now() + waitMs >= deadlineMs) throw error;
-          await wait(waitMs);
-        }
+  const timed = new Map<string, TimeOperation>();
+  const timeOf = (topic: string): TimeOperation => {
+    let time = timed.get(topic);
+    if (!time) {
+      time = timeOperations('send', { [MESSAGING_DESTINATION_NAME]: topic });
+      timed.set(topic, time);
+    }
+    return time;
+  };
+  const publish: MessageSink['publish'] = async (topic, messages) => {
+    const path = topicPath(connection.projectId, topic);
+    const request = encodePublishRequest(path, messages);
+    const deadlineMs = Date.now() + timeoutMs;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        // An attempt that hangs leaves time for another, on a fresh connection.
+        return await publishOnce(
+          connection,
+          path,
+          request,
+          Math.min(deadlineMs, Date.now() + ATTEMPT_TIMEOUT_MS),
+        );
+      } catch (error) {
+        const waitMs = backoffMs(attempt, BACKOFF);
+        if (!RETRIED.has(grpcCode(error)) || Date.now() + waitMs >= deadlineMs) throw error;
+        await wait(waitMs);
       }
-    },
+    }
+  };
+  return {
+    publish: (topic, messages) => timeOf(topic)(publish(topic, messages)),
     close: () => connection.close(),
   };
 }

@@ -5,10 +5,9 @@ import pg, { type PoolClient } from 'pg';
 import type { Logger } from '../log.ts';
 import { checkNumbers } from '../options.ts';
 import { count } from '../trace/meters.ts';
-import { errorType } from '../trace/record-error.ts';
 import { ERROR_TYPE } from '../trace/semconv.ts';
 import { type Connection, takeConnection } from './connection.ts';
-import { isConnectionLost, TransactionAbortedError, unavailable } from './errors.ts';
+import { isConnectionLost, LOSS_TYPES, lossType, TransactionAbortedError, unavailable } from './errors.ts';
 import { createListener } from './listener.ts';
 import { createNotifier } from './notifier.ts';
 import { type DatabaseOptions, poolConfig } from './pool-config.ts';
@@ -68,6 +67,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     reconnectWithinMs: { min: 0 },
   });
   const { logger, reconnectWithinMs = 30_000, connectTimeoutMs = 5_000 } = options;
+  for (const type of LOSS_TYPES) count('throughline.database.errors', { [ERROR_TYPE]: type }, 0);
   const pool = new pg.Pool(poolConfig(options));
   // An idle connection that the server closed: the pool replaces it when one is needed.
   pool.on('error', (error) => lost(logger, error));
@@ -191,6 +191,6 @@ function kyselyOn<Tables>(connect: () => Promise<Pick<Connection, 'query' | 'rel
 }
 
 function lost(logger: Logger | undefined, error: unknown): void {
-  count('throughline.database.errors', { [ERROR_TYPE]: errorType(error) });
+  count('throughline.database.errors', { [ERROR_TYPE]: lossType(error) });
   logger?.warn({ err: error }, 'a connection to PostgreSQL was lost or refused');
 }

@@ -1,5 +1,5 @@
 import { ThroughlineError } from '../errors.ts';
-import { errorMessage } from '../trace/record-error.ts';
+import { errorMessage, errorType } from '../trace/record-error.ts';
 
 /** PostgreSQL cannot be reached, or the connection went away; `outcomeUnknown` when a statement was under way. */
 export class DatabaseUnavailableError extends ThroughlineError {
@@ -43,6 +43,21 @@ const LOST_CODES = new Set([
   'EAI_AGAIN',
   'ENOENT',
 ]);
+const OTHER = '_OTHER';
+/** What `throughline.database.errors` tells apart; each is there at 0 from the start. */
+export const LOSS_TYPES: readonly string[] = [
+  ...LOST_STATES,
+  ...LOST_CODES,
+  ...['08000', '08001', '08003', '08004', '08006'],
+  OTHER,
+];
+
+/** Shape: one of LOSS_TYPES. */
+export function lossType(error: unknown): string {
+  const type = errorType(error);
+  return LOSS_TYPES.includes(type) ? type : OTHER;
+}
+
 /** What `pg` says without a code. */
 const LOST_MESSAGES = [
   'Connection terminated',

@@ -51,6 +51,13 @@ const googleClientGetter: TextMapGetter<Readonly<Attributes>> = {
   get: (attributes, key) => getter.get(attributes, GOOGLE_CLIENT_PREFIX + key),
 };
 
+/** Creates the series of both counters at 0. */
+export function createContextSeries(): void {
+  for (const part of DROPPED_FIRST) count('throughline.context.dropped', { part }, 0);
+  for (const attribute of ['traceparent', `${GOOGLE_CLIENT_PREFIX}traceparent`])
+    count('throughline.context.malformed', { attribute }, 0);
+}
+
 export interface InjectOptions {
   /** Baggage members that may cross. Default: the order key and the saga's id. */
   readonly baggageKeys?: readonly string[];

@@ -1,4 +1,11 @@
-import { type Attributes, type Counter, type Histogram, metrics } from '@opentelemetry/api';
+import {
+  type Attributes,
+  type Counter,
+  type Histogram,
+  type MetricOptions,
+  metrics,
+} from '@opentelemetry/api';
+import { type CounterName, type GaugeName, type HistogramName, specOf } from './metric-catalogue.ts';
 
 /**
  * Instruments by name, created when first used.
@@ -24,28 +31,68 @@ function instruments(): Instruments {
 }
 
 /** Adds to a counter; `count` may be 0, which creates the series so that its first event is seen as an increase. */
-export function count(name: string, attributes: Attributes, amount = 1): void {
+export function count(name: CounterName, attributes: Attributes, amount = 1): void {
   const { counters } = instruments();
   let counter = counters.get(name);
   if (!counter) {
-    counter = metrics.getMeter(SCOPE).createCounter(name);
+    counter = metrics.getMeter(SCOPE).createCounter(name, optionsOf(name));
     counters.set(name, counter);
   }
   counter.add(amount, attributes);
 }
 
-/** Records a duration; seconds, in the messaging conventions' buckets. */
-export function recordSeconds(name: string, seconds: number, attributes: Attributes): void {
+/** Records a duration in seconds, in the buckets of the catalogue. */
+export function recordSeconds(name: HistogramName, seconds: number, attributes: Attributes): void {
   const { histograms } = instruments();
   let histogram = histograms.get(name);
   if (!histogram) {
-    histogram = metrics.getMeter(SCOPE).createHistogram(name, {
-      unit: 's',
-      advice: {
-        explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
-      },
-    });
+    const { buckets = [] } = specOf(name);
+    const advice = { explicitBucketBoundaries: [...buckets] };
+    histogram = metrics.getMeter(SCOPE).createHistogram(name, { ...optionsOf(name), advice });
     histograms.set(name, histogram);
   }
   histogram.record(seconds, attributes);
+}
+
+export interface Observation {
+  readonly gauge: GaugeName;
+  readonly value: number;
+  readonly attributes?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Publishes gauges that are read at each collection. `read` resolves with undefined when it does not know: the SDK then
+ * repeats the last numbers. A label set that was observed once and is missing later is 0, and not what it was last.
+ *
+ * Errors: none; what `read` throws the SDK reports.
+ */
+export function observeGauges(
+  names: readonly GaugeName[],
+  read: () => Promise<readonly Observation[] | undefined>,
+): { stop(): void } {
+  const meter = metrics.getMeter(SCOPE);
+  const gauges = new Map(names.map((name) => [name, meter.createObservableGauge(name, optionsOf(name))]));
+  const seen = new Map<string, Observation>();
+  const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = async (result) => {
+    const observations = await read();
+    if (!observations) return;
+    const zeros = new Map(seen);
+    for (const one of observations) {
+      const key = `${one.gauge} ${JSON.stringify(one.attributes)}`;
+      zeros.delete(key);
+      seen.set(key, { ...one, value: 0 });
+    }
+    for (const { gauge, value, attributes } of [...observations, ...zeros.values()]) {
+      const instrument = gauges.get(gauge);
+      if (instrument) result.observe(instrument, value, attributes);
+    }
+  };
+  const instrumentList = [...gauges.values()];
+  meter.addBatchObservableCallback(observe, instrumentList);
+  return { stop: () => meter.removeBatchObservableCallback(observe, instrumentList) };
+}
+
+function optionsOf(name: CounterName | HistogramName | GaugeName): MetricOptions {
+  const { unit, meaning } = specOf(name);
+  return { unit, description: meaning };
 }

@@ -8,6 +8,7 @@ import { startTelemetry } from './telemetry.ts';
 import { tracer } from './tracer.ts';
 
 const PROCESSED = 'otel.sdk.processor.span.processed';
+const DROPPED = 'throughline.spans.dropped';
 
 let telemetry: TestTelemetry | undefined;
 afterEach(() => telemetry?.stop());
@@ -27,6 +28,8 @@ test('a burst beyond the queue is dropped and counted', async () => {
   const exported = (await spans()).length;
   expect(exported).toBeLessThan(10);
   expect(await sum(PROCESSED, { 'error.type': 'queue_full' })).toBe(10 - exported);
+  expect(await sum(DROPPED, { reason: 'queue_full' })).toBe(10 - exported);
+  expect(await sum(DROPPED, { reason: 'export_failed' })).toBe(0);
 });
 
 test('a burst of 20,000 spans loses none', async () => {
@@ -57,15 +60,15 @@ test('shutting down exports what has ended, and may be done twice', async () => 
 test('can be started again after it was stopped, with tracers and counters that were used before', async () => {
   const first = start();
   burst(1);
-  count('throughline.test', {});
+  count('throughline.inbox.duplicates', {});
   await first.stop();
   burst(1);
-  count('throughline.test', {});
+  count('throughline.inbox.duplicates', {});
   const second = start();
   burst(2);
-  count('throughline.test', {}, 5);
+  count('throughline.inbox.duplicates', {}, 5);
   expect(await second.spans()).toHaveLength(2);
-  expect(await second.sum('throughline.test')).toBe(5);
+  expect(await second.sum('throughline.inbox.duplicates')).toBe(5);
 });
 
 test('after the shutdown nothing is registered any more', async () => {
@@ -87,8 +90,8 @@ test("every span bears the order key and the saga's id of its context, and other
   expect((await span('plain')).attributes).toEqual({});
 });
 
-test('an exporter that fails fails neither flush nor shutdown', async () => {
-  const { spans, stop } = start({
+test('an exporter that fails fails neither flush nor shutdown, and its spans are counted', async () => {
+  const { spans, stop, sum } = start({
     exporters: [
       {
         export: (_spans, done) => done({ code: 1, error: new Error('collector is down') }),
@@ -98,16 +101,17 @@ test('an exporter that fails fails neither flush nor shutdown', async () => {
   });
   burst(1);
   await expect(spans()).resolves.toEqual([]);
+  expect(await sum(DROPPED, { reason: 'export_failed' })).toBe(1);
   await expect(stop()).resolves.toBeUndefined();
 });
 
 test('a counter that was created at 0 is there before its first event', async () => {
   const { sum } = start();
-  count('throughline.test', { kind: 'a' }, 0);
-  count('throughline.test', { kind: 'b' });
-  recordSeconds('throughline.duration', 0.2, {});
-  expect(await sum('throughline.test', { kind: 'a' })).toBe(0);
-  expect(await sum('throughline.test', { kind: 'b' })).toBe(1);
+  count('throughline.inbox.duplicates', { kind: 'a' }, 0);
+  count('throughline.inbox.duplicates', { kind: 'b' });
+  recordSeconds('messaging.process.duration', 0.2, {});
+  expect(await sum('throughline.inbox.duplicates', { kind: 'a' })).toBe(0);
+  expect(await sum('throughline.inbox.duplicates', { kind: 'b' })).toBe(1);
 });
 
 test('a hundred flushes at once lose nothing, though an exporter takes few exports at a time', async () => {

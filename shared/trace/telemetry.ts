@@ -11,7 +11,9 @@ import {
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { isTracingSuppressed, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
+import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { RuntimeNodeInstrumentation } from '@opentelemetry/instrumentation-runtime-node';
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider, type MetricReader, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import {
@@ -28,11 +30,14 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
+import { createContextSeries } from './message-context.ts';
 import { orderAttributes } from './order-key.ts';
 import { setSpanKeeper } from './release.ts';
+import { type ScrapeOptions, type ScrapeServer, startScrapeServer } from './scrape-server.ts';
 import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 import { createSpanHold } from './span-hold.ts';
 import { createIdGenerator } from './span-ids.ts';
+import { countingLosses, createSpanLossSeries } from './span-losses.ts';
 import { createW3CPropagator } from './w3c-propagator.ts';
 
 /** The OpenTelemetry SDK is set up here, and imported nowhere else. */
@@ -57,6 +62,10 @@ export interface TelemetryOptions {
   readonly spans?: 'buffered' | 'before-commit';
   /** How often metrics are sent to `otlpEndpoint`, in ms. Default 10_000. */
   readonly metricIntervalMs?: number;
+  /** Serve metrics to Prometheus there, under `/metrics`. Default: nowhere. */
+  readonly scrape?: ScrapeOptions | undefined;
+  /** Measure Node itself: event loop, heap, garbage collection. Default false. */
+  readonly runtimeMetrics?: boolean;
 }
 
 export interface BatchOptions {
@@ -74,6 +83,8 @@ export interface BatchOptions {
 }
 
 export interface Telemetry {
+  /** Where Prometheus finds the metrics; undefined: nowhere. Errors: ScrapeAddressError. */
+  scrapeUrl(): Promise<string | undefined>;
   /** Sends every ended span now. Errors: none; a failed export is reported through OpenTelemetry's `diag`. */
   flush(): Promise<void>;
   /** Flushes, then stops. May be called twice. A process that ends on its own must call it: the timers are unref'd. */
@@ -90,7 +101,10 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
       ...(options.serviceVersion && { 'service.version': options.serviceVersion }),
     }),
   );
-  const meterProvider = new MeterProvider({ resource, readers: metricReaders(options) });
+  const scrapes =
+    options.scrape && new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true });
+  const readers = [...metricReaders(options), ...(scrapes ? [scrapes] : [])];
+  const meterProvider = new MeterProvider({ resource, readers });
   const holding = holdingProcessor(batchProcessors(options, meterProvider));
   const tracerProvider = new BasicTracerProvider({
     resource,
@@ -105,7 +119,24 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     save: options.spans === 'before-commit' ? createBoundedFlush(flushSpans) : undefined,
   });
   register(tracerProvider, meterProvider, options.propagator ?? w3cPropagator());
-  return lifecycle(tracerProvider, meterProvider);
+  createSpanLossSeries();
+  createContextSeries();
+  const scraping = scrapes && options.scrape && startScrapeServer(options.scrape, answering(scrapes));
+  scraping?.catch(() => {}); // whoever asks for its address is told
+  const stopMeasuring = options.runtimeMetrics ? measureRuntime(meterProvider) : undefined;
+  return lifecycle({ tracerProvider, meterProvider, scraping, stopMeasuring });
+}
+
+function answering(exporter: PrometheusExporter): Parameters<typeof startScrapeServer>[1] {
+  return (request, response) => exporter.getMetricsRequestHandler(request, response);
+}
+
+/** Shape: a function that stops it. */
+function measureRuntime(meterProvider: MeterProvider): () => void {
+  const runtime = new RuntimeNodeInstrumentation({ enabled: false });
+  runtime.setMeterProvider(meterProvider);
+  runtime.enable();
+  return () => runtime.disable();
 }
 
 function register(
@@ -139,7 +170,14 @@ const stderrDiagnostics = {
   verbose: () => {},
 };
 
-function lifecycle(tracerProvider: BasicTracerProvider, meterProvider: MeterProvider): Telemetry {
+interface Running {
+  readonly tracerProvider: BasicTracerProvider;
+  readonly meterProvider: MeterProvider;
+  readonly scraping: Promise<ScrapeServer> | undefined;
+  readonly stopMeasuring: (() => void) | undefined;
+}
+
+function lifecycle({ tracerProvider, meterProvider, scraping, stopMeasuring }: Running): Telemetry {
   let stopped: Promise<void> | undefined;
   let flushing = Promise.resolve();
   let queued: Promise<void> | undefined;
@@ -147,6 +185,8 @@ function lifecycle(tracerProvider: BasicTracerProvider, meterProvider: MeterProv
     await Promise.allSettled([tracerProvider.forceFlush(), meterProvider.forceFlush()]).then(report);
   };
   const stop = async () => {
+    stopMeasuring?.();
+    await scraping?.then((server) => server.close()).catch(() => {});
     await Promise.allSettled([tracerProvider.shutdown()]).then(report);
     await Promise.allSettled([meterProvider.shutdown()]).then(report);
     // Unregistered, so that a process (or a test) can start telemetry anew.
@@ -162,7 +202,11 @@ function lifecycle(tracerProvider: BasicTracerProvider, meterProvider: MeterProv
     });
     return queued;
   };
-  return { flush, shutdown: () => (stopped ??= stop()) };
+  return {
+    scrapeUrl: async () => (await scraping)?.url,
+    flush,
+    shutdown: () => (stopped ??= stop()),
+  };
 }
 
 function report(results: readonly PromiseSettledResult<unknown>[]): void {
@@ -188,7 +232,7 @@ function batchProcessors(options: TelemetryOptions, meterProvider: MeterProvider
     scheduledDelayMillis: batch.scheduledDelayMs ?? 1_000,
     exportTimeoutMillis: batch.exportTimeoutMs ?? 10_000,
     // The published type omits it; the processor reads it and counts its drops there. telemetry.test.ts would notice.
-    selfObsMeterProvider: meterProvider,
+    selfObsMeterProvider: countingLosses(meterProvider),
   };
   // Each processor gets its own copy: it writes its defaults into what it is given.
   return exporters.map((exporter) => new BatchSpanProcessor(exporter, { ...sizes }));

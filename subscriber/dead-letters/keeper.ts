@@ -119,7 +119,7 @@ export function createDeadLetterKeeper(options: DeadLetterKeeperOptions): DeadLe
     for (const by of ['worker', 'pubsub', 'unknown'] satisfies Letter['givenUpBy'][])
       count('throughline.dead_letters.kept', { ...labels, given_up_by: by }, 0);
     for (const state of ['open', 'settled']) count('throughline.dead_letters.expired', { state }, 0);
-    for (const action of ['redriven', 'dropped'])
+    for (const action of ['redriven', 'dropped'] as const)
       count(`throughline.dead_letters.${action}`, { [MESSAGING_DESTINATION_NAME]: topic }, 0);
     count('throughline.dead_letters.unkept', { ...labels, [ERROR_TYPE]: 'DATABASE_UNAVAILABLE' }, 0);
     leases = createLeaseKeeper({

@@ -8,8 +8,8 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import type { OrderView } from '../../orders/http/schemas.ts';
 import { decideAtBank } from '../../scripts/system/browser.ts';
 import type { Child } from '../../scripts/system/child.ts';
+import { freePort } from '../../shared/free-port.ts';
 import { adminFor } from '../admin/admin-process.ts';
-import { freePort } from '../support/crash-stage.ts';
 import { newOrder } from '../support/order-api.ts';
 import { type Shop, startShop } from '../support/shop.ts';
 import { complaint, throughline } from './throughline.ts';

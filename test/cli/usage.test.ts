@@ -18,6 +18,7 @@ describe('throughline: arguments and settings', () => {
       ...['place', 'list', 'show', 'watch'].map((name) => ['order', name]),
       ...['diff', 'apply'].map((name) => ['topology', name]),
       ['admin', 'serve'],
+      ['slo', 'report'],
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);

@@ -34,6 +34,8 @@ export interface Shop {
   /** The first service listens where customers come back to; further ones on any port. */
   startService(settings?: Settings): Promise<Child<{ readonly url: string }>>;
   startWorker(settings?: Settings): Promise<Child<object>>;
+  /** A relay in a process of its own, for services that run with `THROUGHLINE_RELAY=off`. */
+  startRelay(settings?: Settings): Promise<Child<object>>;
   /** Publishes as a stranger. */
   publish(topic: string, message: OutgoingMessage): Promise<void>;
   /** What happened at the partners for an order, in order. */
@@ -107,6 +109,8 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
         THROUGHLINE_RELAY: 'off',
         ...settings,
       }),
+    startRelay: (settings = {}) =>
+      start('orders/relay-main.ts', { OTEL_SERVICE_NAME: 'order-relay', ...settings }),
     async publish(topic, message) {
       await strangers.publish(topic, [message]);
     },
