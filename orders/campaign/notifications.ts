@@ -1,4 +1,4 @@
-import { createCampaignRunner } from '../../publisher/campaign/index.ts';
+import { createCampaignRunner, observeCampaigns } from '../../publisher/campaign/index.ts';
 import {
   createStreamingPullSource,
   type Logger,
@@ -61,11 +61,14 @@ export function createNotifications(options: NotificationsOptions) {
     ...CATALOGUE,
     ...{ database, job: deliverNotification, source: name, logger },
   });
+  let gauges: { stop(): void } | undefined;
   return {
     async start(): Promise<void> {
       await Promise.all([worker.start(), asker.start(), runner.start()]);
+      gauges = observeCampaigns(database);
     },
     async stop(): Promise<void> {
+      gauges?.stop();
       await Promise.all([runner.stop(), worker.stop()]);
       await Promise.all([asker.stop(), ledger.drained()]);
     },

@@ -17,6 +17,7 @@ export {
   unsuppress,
 } from '../../shared/campaign/suppression.ts';
 export type { Template } from '../../shared/campaign/template.ts';
+export { observeCampaigns } from './campaign-gauges.ts';
 export {
   type CampaignDefinition,
   type CampaignDefinitionInput,

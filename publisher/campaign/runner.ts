@@ -130,7 +130,7 @@ async function advance(
       return (await settleCancelled(campaign, parts.database)) ? 0 : LOOK_MS;
     case 'running': {
       const { enqueued, againMs, isNothingDue } = await dispatchBatch(campaign, parts);
-      count('throughline.campaign.enqueued', { campaign: 'all' }, enqueued);
+      count('throughline.campaign.enqueued', {}, enqueued);
       if (isNothingDue) await parts.findLost(campaign);
       return againMs;
     }

@@ -222,6 +222,36 @@ export const METRICS = {
     labels: ['action'],
     meaning: 'fences in force, read from PostgreSQL',
   },
+  'throughline.campaign.enqueued': {
+    kind: 'counter',
+    unit: '{recipient}',
+    labels: [],
+    meaning: 'recipients of campaigns who were handed to the queue',
+  },
+  'throughline.campaign.deliveries': {
+    kind: 'counter',
+    unit: '{recipient}',
+    labels: ['channel', 'outcome'],
+    meaning: 'what a partner made of a notification: `sent`, `refused`, `busy`, `unsent` or `unknown`',
+  },
+  'throughline.campaign.questions': {
+    kind: 'counter',
+    unit: '{question}',
+    labels: ['channel', 'answer'],
+    meaning: 'what a partner said of a lost answer: `sent`, `not-sent`, or `none`: it is asked again',
+  },
+  'throughline.campaigns.open': {
+    kind: 'gauge',
+    unit: '{campaign}',
+    labels: ['state'],
+    meaning: 'campaigns that are approved and not over, read from PostgreSQL',
+  },
+  'throughline.campaign.recipients': {
+    kind: 'gauge',
+    unit: '{recipient}',
+    labels: ['state'],
+    meaning: 'recipients of those campaigns, by what has become of them',
+  },
   'throughline.partner.calls': {
     kind: 'counter',
     unit: '{call}',

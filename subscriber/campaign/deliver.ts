@@ -34,6 +34,7 @@ const BACKOFF = { maxAttempts: 5, minBackoffMs: 1_000, maxBackoffMs: 60_000 };
 export function handleDeliveries(worker: Worker, options: DeliverOptions): void {
   const { job, ledger } = options;
   const channels = channelsByName(options.channels);
+  createDeliverySeries([...channels.keys()]);
   const deliver = async (payload: DeliverPayload): Promise<Outcome> => {
     const verdict = await ledger.begin(payload);
     if (verdict.kind === 'cancelled') return cancelledBy(verdict);
@@ -55,6 +56,14 @@ export function handleDeliveries(worker: Worker, options: DeliverOptions): void 
     },
     { onDeadLetter },
   );
+}
+
+const OUTCOMES: readonly SendResult['kind'][] = ['sent', 'refused', 'busy', 'unsent', 'unknown'];
+
+/** A counter that is first seen at 1 has not increased. */
+function createDeliverySeries(channels: readonly string[]): void {
+  for (const channel of channels)
+    for (const outcome of OUTCOMES) count('throughline.campaign.deliveries', { channel, outcome }, 0);
 }
 
 async function send(
