@@ -14,6 +14,7 @@ import {
   watchCampaign,
 } from '../../publisher/campaign/index.ts';
 import { createRelay } from '../../publisher/index.ts';
+import type { Database } from '../../shared/storage/database.ts';
 import {
   type AskerOptions,
   type CampaignLedger,
@@ -91,11 +92,28 @@ export const segments: readonly Segment[] = ['everybody', 'free', 'paid'].map((n
   }),
 );
 
+export async function createCustomers(database: Database): Promise<void> {
+  await database.query(CUSTOMERS);
+}
+
+/** Adds customers `c00001` …, numbered on from those that there are. */
+export async function addCustomers(
+  database: Database,
+  count: number,
+  { email, name = 'Ann', plan = 'free', zone = null }: Partial<Customer> = {},
+): Promise<void> {
+  await database.query(
+    `INSERT INTO customer SELECT 'c' || lpad(n::text, 5, '0'), CASE WHEN $6 THEN $2 ELSE 'c' || n || '@example.com' END, $3, $4, $5
+     FROM generate_series((SELECT count(*) FROM customer) + 1, (SELECT count(*) FROM customer) + $1) n`,
+    [count, email ?? null, name, plan, zone, email !== undefined],
+  );
+}
+
 export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
   const db = await createTestDatabase();
   onTestFinished(() => db.close());
   const { database } = db;
-  await database.query(CUSTOMERS);
+  await createCustomers(database);
   const channel = await stage.newChannel({ ackDeadlineMs: 10_000 });
   const mail = createRecordingChannel();
   const job = defineDeliverJob({ topic: channel.topic });
@@ -132,16 +150,7 @@ export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
   };
   const lab: CampaignLab = {
     ...{ db, channel, mail, segments, job, ledger, register, until },
-    async addCustomers(count, change = {}) {
-      const { email, name = 'Ann', plan = 'free', zone = null } = change;
-      await database.query(
-        `INSERT INTO customer SELECT 'c' || lpad(n::text, 5, '0'), coalesce($2, 'c' || n || '@example.com'), $3, $4, $5
-         FROM generate_series((SELECT count(*) FROM customer) + 1, (SELECT count(*) FROM customer) + $1) n`,
-        [count, email, name, plan, zone],
-      );
-      if (email === null)
-        await database.query("UPDATE customer SET email = NULL WHERE email LIKE 'c%' AND name = $1", [name]);
-    },
+    addCustomers: (count, change) => addCustomers(database, count, change),
     async approve(change, expectedCount) {
       const { id: campaignId } = await register(change);
       const { rows } = await database.query<{ count: number }>(
