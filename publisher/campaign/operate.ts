@@ -51,7 +51,7 @@ export interface ApproveOptions extends OperateCampaignOptions {
  *
  * Errors: CampaignInputError, UnknownCampaignError, CampaignStateError, DatabaseUnavailableError.
  */
-export function approveCampaign(database: Database, options: ApproveOptions): Promise<CampaignView> {
+export async function approveCampaign(database: Database, options: ApproveOptions): Promise<CampaignView> {
   const { expectedCount, tolerance } = options;
   const issues = [
     !(Number.isInteger(expectedCount) && expectedCount >= 1 && expectedCount <= MAX_COUNT) &&

@@ -39,6 +39,7 @@ export interface CampaignLab {
   readonly segments: readonly Segment[];
   readonly job: DeliverJob;
   readonly ledger: CampaignLedger;
+  addCustomer(id: string, customer?: Partial<Customer>): Promise<void>;
   /** Adds customers `c00001` …, numbered on from those that there are. */
   addCustomers(count: number, change?: Partial<Customer>): Promise<void>;
   /** Registers a campaign `autumn-terms` to everybody. */
@@ -150,6 +151,9 @@ export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
   };
   const lab: CampaignLab = {
     ...{ db, channel, mail, segments, job, ledger, register, until },
+    async addCustomer(id, { email = `${id}@example.com`, name = 'Ann', plan = 'free', zone = null } = {}) {
+      await database.query('INSERT INTO customer VALUES ($1, $2, $3, $4, $5)', [id, email, name, plan, zone]);
+    },
     addCustomers: (count, change) => addCustomers(database, count, change),
     async approve(change, expectedCount) {
       const { id: campaignId } = await register(change);
@@ -165,7 +169,10 @@ export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
     start: () => startCampaign(database, { campaignId: CAMPAIGN_ID, ...ADA }),
     runner: (options) =>
       stopped(
-        createCampaignRunner({ ...{ ...catalogue, database, job, source: 'shop', pollMs: 50 }, ...options }),
+        createCampaignRunner({
+          ...{ ...catalogue, database, job, source: 'shop', pollMs: 50, lostAfterMs: 200 },
+          ...options,
+        }),
       ),
     async relay() {
       await stopped(createRelay({ database, sink: channel.sink, pollMs: 50 }));
