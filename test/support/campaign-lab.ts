@@ -7,7 +7,6 @@ import {
   createCampaignRunner,
   type DeliverJob,
   defineDeliverJob,
-  defineSegment,
   registerCampaign,
   type Segment,
   startCampaign,
@@ -25,6 +24,7 @@ import {
   type Worker,
   type WorkerOptions,
 } from '../../subscriber/index.ts';
+import { segments } from './campaign-segments.ts';
 import type { Channel } from './channel.ts';
 import { fencedBy } from './fence-lab.ts';
 import { createRecordingChannel, type RecordingChannel } from './recording-channel.ts';
@@ -82,16 +82,6 @@ const TIMEOUT_MS = 25_000;
 const CUSTOMERS = `
   CREATE TABLE customer (id text PRIMARY KEY, email text, name text, plan text NOT NULL, zone text);
   CREATE INDEX customer_plan ON customer (plan, id)`;
-
-export const segments: readonly Segment[] = ['everybody', 'free', 'paid'].map((name) =>
-  defineSegment({
-    name,
-    description: `customers: ${name}`,
-    sql: `SELECT id AS key, email AS address, zone AS time_zone, name AS "firstName", plan FROM customer
-      ${name === 'everybody' ? '' : `WHERE plan = '${name}'`}`,
-    fields: ['firstName', 'plan'],
-  }),
-);
 
 export async function createCustomers(database: Database): Promise<void> {
   await database.query(CUSTOMERS);

@@ -15,7 +15,8 @@ import { startWhenDue } from '../../publisher/campaign/runner.ts';
 import { createOutbox } from '../../publisher/index.ts';
 import type { DeliverPayload } from '../../shared/campaign/deliver-job.ts';
 import type { Database } from '../../shared/storage/database.ts';
-import { ADA, addCustomers, createCustomers, type LedgerRow, segments } from './campaign-lab.ts';
+import { ADA, addCustomers, createCustomers, type LedgerRow } from './campaign-lab.ts';
+import { segments } from './campaign-segments.ts';
 import { createRecordingChannel, type RecordingChannel } from './recording-channel.ts';
 
 /** Campaigns without queue, runner or worker: each step is taken when the test says so. */
