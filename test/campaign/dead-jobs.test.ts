@@ -215,6 +215,7 @@ describe('a job that died', () => {
       await ended();
       lab.mail.behave(() => (lab.mail.calls.length === 1 ? result : undefined));
       await redrive(letterId);
+      await lab.channel.settled.final(2);
       await becomes({ sent: 1 });
       expect(lab.mail.calls).toHaveLength(2);
       expect(lab.channel.settled.entries.at(-2)).toMatchObject({ outcome: 'retry' });
