@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import type { AddressScheme } from '../../shared/campaign/channel.ts';
 import { type Fields, fieldsOf, missingFields, type Template } from '../../shared/campaign/template.ts';
-import { isStorable, storableText } from '../../shared/storable.ts';
+import { isStorable } from '../../shared/storable.ts';
 import type { SegmentRow } from './segment.ts';
 
 /** A recipient as they are written into the ledger. */
@@ -19,38 +20,50 @@ export interface Candidate {
 /** What the ledger allows: a job's payload bears it, and an index. */
 const MAX_ID_CHARS = 256;
 const MAX_ADDRESS_CHARS = 1_000;
+/** Of one field: pages of recipients are held in memory, and kept. */
+const MAX_FIELD_CHARS = 10_000;
 
 /** What becomes of a segment's row, given the time zones that PostgreSQL knows. Errors: none; what is wrong with a recipient is said of that recipient. */
 export function toCandidate(
-  { key, address, timeZone, fields: given }: SegmentRow,
+  row: SegmentRow,
   template: Template,
   channel: AddressScheme,
   timeZones: ReadonlySet<string>,
 ): Candidate {
+  const { key, address, timeZone, fields: given } = row;
   const wanted = fieldsOf(template);
   const fields = Object.fromEntries(wanted.map((name) => [name, given[name] ?? '']));
-  const addressKey =
-    address === null || address.length > MAX_ADDRESS_CHARS ? undefined : channel.addressKey(address);
-  const missing = missingFields(wanted, fields);
-  const problem =
-    key.length > MAX_ID_CHARS
-      ? `key: expected at most ${MAX_ID_CHARS} characters`
-      : addressKey === undefined
-        ? `address: expected an address of channel ${channel.name}`
-        : missing.length > 0
-          ? `${missing.join(', ')}: the template names what this recipient has not`
-          : Object.values(fields).some((value) => !isStorable(value))
-            ? 'fields: expected text without NUL and without halves of surrogate pairs'
-            : undefined;
-  return {
-    recipientId: storableText(key, MAX_ID_CHARS),
-    address: problem === undefined ? (address ?? '') : '',
-    addressKey:
-      addressKey !== undefined && problem === undefined
-        ? addressKey
-        : `unreachable ${key.slice(0, MAX_ID_CHARS)}`,
-    fields: problem === undefined ? fields : {},
+  const addressKey = isUsable(address, MAX_ADDRESS_CHARS) ? channel.addressKey(address) : undefined;
+  const recipientId = isUsable(key, MAX_ID_CHARS) ? key : digestOf(key);
+  const shared = {
+    recipientId,
     timeZone: timeZone !== null && timeZones.has(timeZone) ? timeZone : null,
-    problem,
+    problem: problemOf(row, fields) ?? unreachableBy(addressKey, channel),
   };
+  if (address === null || addressKey === undefined || shared.problem !== undefined)
+    return { ...shared, address: '', addressKey: `unreachable ${recipientId}`, fields: {} };
+  return { ...shared, address, addressKey, fields };
+}
+
+function problemOf({ key }: SegmentRow, fields: Fields): string | undefined {
+  if (!isUsable(key, MAX_ID_CHARS)) return `key: expected 1 to ${MAX_ID_CHARS} characters of text`;
+  const missing = missingFields(Object.keys(fields), fields);
+  if (missing.length > 0) return `${missing.join(', ')}: the template names what this recipient has not`;
+  const tooMuch = Object.keys(fields).find((name) => !isUsable(fields[name] ?? '', MAX_FIELD_CHARS));
+  return tooMuch && `${tooMuch}: expected at most ${MAX_FIELD_CHARS} characters of text`;
+}
+
+function unreachableBy(addressKey: string | undefined, { name }: Pick<AddressScheme, 'name'>) {
+  const isAddress = addressKey !== undefined && isUsable(addressKey, MAX_ADDRESS_CHARS);
+  return isAddress ? undefined : `address: expected an address of channel ${name}`;
+}
+
+/** Whether PostgreSQL, and a message, can bear it. */
+function isUsable(text: string | null, maxChars: number): text is string {
+  return text !== null && text !== '' && text.length <= maxChars && isStorable(text);
+}
+
+/** Stands for a key that cannot be stored: two of them are two. */
+function digestOf(key: string): string {
+  return `sha256 ${createHash('sha256').update(key).digest('hex')}`;
 }

@@ -1,3 +1,5 @@
+import { lockCampaign } from '../../shared/campaign/campaign-lock.ts';
+import { isStorable } from '../../shared/storable.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
 import type { ReservedSpan } from '../../shared/trace/durable-span.ts';
 import type { CampaignDefinition } from './definition.ts';
@@ -39,18 +41,25 @@ export interface ProgressRow {
 
 type Row<T> = T & Record<string, unknown>;
 
-/** `lock`: until the transaction ends. Errors: UnknownCampaignError. */
+/** Errors: UnknownCampaignError. */
 export async function readCampaign(
   client: SqlClient,
   id: string,
-  lock: '' | 'FOR UPDATE' | 'FOR SHARE' = '',
+  lock: '' | 'FOR UPDATE' = '',
 ): Promise<CampaignRow> {
+  if (!isStorable(id)) throw new UnknownCampaignError(id);
   const { rows } = await client.query<Row<CampaignRow>>(
     `SELECT * FROM throughline.campaign WHERE id = $1 ${lock}`,
     [id],
   );
   if (!rows[0]) throw new UnknownCampaignError(id);
   return rows[0];
+}
+
+/** Until the transaction ends nobody begins to send, and nobody else changes its state. Errors: UnknownCampaignError. */
+export async function takeCampaign(tx: SqlClient, id: string): Promise<CampaignRow> {
+  await lockCampaign(tx, (await readCampaign(tx, id)).number);
+  return readCampaign(tx, id, 'FOR UPDATE');
 }
 
 /** Campaigns in which something may have to be done, the oldest first. */

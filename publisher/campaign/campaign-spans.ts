@@ -10,12 +10,9 @@ import { ITSELF } from './change-state.ts';
 import type { CampaignState } from './state.ts';
 
 /** Told once the audience is complete, with the time that it took: a campaign's own trace does not grow with its audience. */
-export function tellFreezing({ id, span, approved_at }: CampaignRow, frozen: number): void {
+export function tellFreezing({ id, span }: CampaignRow, frozen: number): void {
   if (!span) return;
-  const freezing = reserveSpan(`freeze ${id}`, {
-    parent: reservedContext(span),
-    startMs: approved_at?.getTime() ?? span.startMs,
-  });
+  const freezing = reserveSpan(`freeze ${id}`, { parent: reservedContext(span), startMs: span.startMs });
   emitReservedSpan(freezing, { attributes: { [CAMPAIGN_ID]: id, [`${CAMPAIGN_COUNT}.frozen`]: frozen } });
 }
 

@@ -1,3 +1,4 @@
+import { lockCampaign } from '../../shared/campaign/campaign-lock.ts';
 import { auditAction } from '../../shared/operator-action.ts';
 import type { Transaction } from '../../shared/storage/database.ts';
 import type { CampaignRow } from './campaign-rows.ts';
@@ -26,6 +27,7 @@ export async function changeByItself(
   { number, id, state }: Pick<CampaignRow, 'number' | 'id' | 'state'>,
   { action, to, returnsTo, reason, details = {} }: StateChange,
 ): Promise<boolean> {
+  await lockCampaign(tx, number);
   const isOver = action === 'finished' || action === 'settled';
   const { rowCount } = await tx.query(
     `UPDATE throughline.campaign SET state = $3, returns_to = $4, reason = coalesce($5, reason),

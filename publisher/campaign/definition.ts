@@ -33,7 +33,10 @@ export const campaignDefinitionSchema = z.strictObject({
   /** Recipients per second, all workers together. */
   perSecond: z.number().min(0.01).max(100_000),
   /** Not before, however early it is started. */
-  startsAt: z.iso.datetime({ offset: true }).exactOptional(),
+  startsAt: z.iso
+    .datetime({ offset: true })
+    .refine((at) => at >= '2000', 'expected a year from 2000 on')
+    .exactOptional(),
   /** Nothing is sent between these times of day, where the recipient lives, or else in this time zone. */
   quietHours: z
     .strictObject({ from: time, to: time, timeZone })

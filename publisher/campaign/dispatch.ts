@@ -15,7 +15,7 @@ import { endCampaign } from './end.ts';
  *
  * P1. The rate is the campaign's own, whoever hands over: what is used up is stored with the batch.
  * P2. No more are under way than can be sent soon: workers that were away do not find a queue to empty at once. In any time t at
- *     most perSecond × (t + 3 s) recipients are begun.
+ *     most perSecond × (t + 3 s) + 11 recipients are begun.
  * P3. A recipient's jobs are numbered; only the last one may send.
  * P4. Each job begins a trace of its own, linked to the campaign: a million children would make a trace that nobody can read.
  */
@@ -31,18 +31,20 @@ export interface DispatchOptions {
 export interface Dispatched {
   readonly enqueued: number;
   readonly againMs: number;
-  /** All that wait were handed over, or have to wait. */
-  readonly isNothingDue?: boolean;
+  /** The ledger when nothing could be handed over: all that wait have to, or too many are under way. */
+  readonly stalled?: LedgerTally;
 }
 
 /** Of what a recipient may be in for, in s of the campaign's rate. */
 const WINDOW_S = 2;
 const SMALLEST_WINDOW = 10;
 const LARGEST_WINDOW = 20_000;
-/** Of what is due, in s: a process that was away does not make up for more. */
+/** Of what is due, in s: a process that was away does not make up for more. But always one recipient. */
 const LONGEST_ARREARS_S = 1;
 /** So seldom a batch is made at high rates, in s: small batches cost more than large ones. */
 const BATCH_EVERY_S = 0.1;
+/** Of a division and a multiplication that cancel each other. */
+const ROUNDING = 1e-9;
 const BUSY_MS = 50;
 const IDLE_MS = 1_000;
 
@@ -92,15 +94,20 @@ async function handOver(tx: Transaction, { campaign, tally, ...options }: HandOv
   if (held_ms > 0) return { enqueued: 0, againMs: Math.min(held_ms, IDLE_MS) };
   const window = Math.min(Math.max(perSecond * WINDOW_S, SMALLEST_WINDOW), LARGEST_WINDOW);
   const room = Math.floor(window - tally.queued - tally.sending);
-  const arrearsS = Math.min(elapsed_s ?? LONGEST_ARREARS_S / 2, LONGEST_ARREARS_S);
-  const due = Math.floor(arrearsS * perSecond);
+  const oneS = 1 / perSecond;
+  const arrearsS = Math.min(
+    elapsed_s ?? Math.max(LONGEST_ARREARS_S / 2, oneS),
+    Math.max(LONGEST_ARREARS_S, oneS),
+  );
+  const due = Math.floor(arrearsS * perSecond + ROUNDING);
   const wanted = Math.min(options.batchSize, room, due);
   const enough = Math.max(1, Math.min(options.batchSize, perSecond * BATCH_EVERY_S));
-  if (room < 1) return { enqueued: 0, againMs: BUSY_MS };
+  const isFull = room < Math.min(enough, tally.pending || 1);
+  if (isFull) return { enqueued: 0, againMs: BUSY_MS / 5, stalled: tally };
   if (wanted < Math.min(enough, tally.pending || 1))
     return { enqueued: 0, againMs: Math.max(BUSY_MS / 5, ((enough - due) / perSecond) * 1_000) };
   const enqueued = await enqueue(tx, campaign, wanted, options);
-  if (enqueued === 0) return { enqueued, againMs: IDLE_MS, isNothingDue: true };
+  if (enqueued === 0) return { enqueued, againMs: IDLE_MS, stalled: tally };
   await tx.query(
     `UPDATE throughline.campaign_progress SET
        paced_at = greatest(paced_at, clock_timestamp() - $2 * interval '1 second') + $3 * interval '1 second'

@@ -1,7 +1,7 @@
 import { type LedgerTally, readTally } from '../../shared/campaign/recipient.ts';
 import type { Database, Transaction } from '../../shared/storage/database.ts';
 import { endedSpansSaved } from '../../shared/trace/release.ts';
-import { type CampaignRow, readCampaign, takeProgress } from './campaign-rows.ts';
+import { type CampaignRow, readCampaign, takeCampaign, takeProgress } from './campaign-rows.ts';
 import { tellCampaign } from './campaign-spans.ts';
 import { changeByItself, type StateChange } from './change-state.ts';
 
@@ -21,18 +21,18 @@ export async function settleCancelled(
   return database.transaction(async (tx) => {
     if (!(await takeProgress(tx, number))) return false;
     const campaign = await readCampaign(tx, id);
+    const tally = await readTally(tx, number);
     for (const state of ['pending', 'queued'] as const) {
-      const settled = await cancelSome(tx, campaign, state);
+      const settled = tally[state] > 0 ? await cancelSome(tx, campaign, state) : 0;
       if (settled > 0) return true;
     }
-    const tally = await readTally(tx, number);
     if (tally.pending + tally.queued + tally.sending + tally.uncertain === 0)
       await endCampaign(tx, campaign, { action: 'settled', to: 'cancelled' }, tally);
     return false;
   });
 }
 
-/** Those that wait have an index; those that are queued are few. */
+/** Those that wait have an index; for those that are queued, which are few, the whole ledger is gone through. */
 async function cancelSome(
   tx: Transaction,
   { number, reason }: CampaignRow,
@@ -49,7 +49,8 @@ async function cancelSome(
 }
 
 /**
- * Ends a campaign whose recipients' states are all final. Its span is told first: after the commit nobody would do it again.
+ * Ends a campaign whose recipients' states are all final, unless an operator has changed its state meanwhile. Its span is told
+ * first: after the commit nobody would do it again.
  */
 export async function endCampaign(
   tx: Transaction,
@@ -57,6 +58,8 @@ export async function endCampaign(
   change: StateChange,
   tally: LedgerTally,
 ): Promise<void> {
+  const { state, ended_at } = await takeCampaign(tx, campaign.id);
+  if (state !== campaign.state || ended_at !== null) return;
   await tellCampaign(tx, campaign, change.to, tally);
   await endedSpansSaved();
   await changeByItself(tx, campaign, { ...change, details: tally });

@@ -9,20 +9,21 @@ import { reserveSpan } from '../../shared/trace/durable-span.ts';
 import { inSpan } from '../../shared/trace/in-span.ts';
 import { links, linkTo } from '../../shared/trace/links.ts';
 import { CAMPAIGN_ID } from '../../shared/trace/semconv.ts';
-import { type CampaignRow, limitOf, readCampaign } from './campaign-rows.ts';
+import { type CampaignRow, floorOf, limitOf, readCampaign, takeCampaign } from './campaign-rows.ts';
 import { CampaignInputError, CampaignStateError } from './errors.ts';
 import { checkOperator, type Operator } from './operator.ts';
-import { type CampaignAction, POSSIBLE_IN, type ReturnState } from './state.ts';
+import { type CampaignAction, type CampaignState, POSSIBLE_IN, type ReturnState } from './state.ts';
 import { type CampaignView, viewCampaign } from './view.ts';
 
 /**
  * What operators do with campaigns.
  *
  * C1. State and audit row commit together, under the campaign's lock: of two operators at once the second is refused.
- * C2. Whoever sends holds a share lock while a recipient's row is set to `sending`. Once a change has committed nobody begins
- *     under the old state.
- * C3. `cancel` returns when nobody is inside a partner's call any more, or after `silenceWithinMs` with the number of those who
- *     may be. What is cancelled stays so.
+ * C2. Whoever sends shares the campaign's lock while a recipient's row is set to `sending`. Once a change has committed nobody
+ *     begins under the old state.
+ * C3. `pause` and `cancel` return when nobody is inside a partner's call any more, or after `silenceWithinMs` with the number of
+ *     those who may be. What is cancelled stays so.
+ * C4. Progress is locked before the campaign, by whoever needs both.
  */
 export interface OperateCampaignOptions extends Operator {
   readonly campaignId: string;
@@ -30,6 +31,11 @@ export interface OperateCampaignOptions extends Operator {
 
 export interface ReasonedOptions extends OperateCampaignOptions {
   readonly reason: string;
+}
+
+export interface SilencingOptions extends ReasonedOptions {
+  /** How long is waited for those inside a partner's call, in ms. Default 30_000. */
+  readonly silenceWithinMs?: number;
 }
 
 export interface ApproveOptions extends OperateCampaignOptions {
@@ -45,7 +51,7 @@ export interface ApproveOptions extends OperateCampaignOptions {
  *
  * Errors: CampaignInputError, UnknownCampaignError, CampaignStateError, DatabaseUnavailableError.
  */
-export function approveCampaign(database: Database, options: ApproveOptions): Promise<CampaignView> {
+export async function approveCampaign(database: Database, options: ApproveOptions): Promise<CampaignView> {
   const { expectedCount, tolerance } = options;
   const issues = [
     !(Number.isInteger(expectedCount) && expectedCount >= 1 && expectedCount <= MAX_COUNT) &&
@@ -54,11 +60,12 @@ export function approveCampaign(database: Database, options: ApproveOptions): Pr
   ].filter((issue) => issue !== false);
   if (issues.length > 0) throw new CampaignInputError('campaign approve', issues);
   return operate(database, 'approve', options, async (tx, row) => {
+    await checkCount(tx, { ...row, expected_count: expectedCount, tolerance: tolerance ?? row.tolerance });
     const to = row.state === 'draft' ? 'freezing' : (row.returns_to ?? 'freezing');
     const span = row.span ?? reserveSpan(`campaign ${row.id}`, { attributes: { [CAMPAIGN_ID]: row.id } });
     await tx.query(
       `UPDATE throughline.campaign SET state = $2, returns_to = NULL, reason = NULL, expected_count = $3,
-         tolerance = coalesce($4, tolerance), span = $5, approved_by = $6, approved_at = coalesce(approved_at, now())
+         tolerance = coalesce($4, tolerance), span = $5, approved_by = $6, approved_at = now()
        WHERE number = $1`,
       [row.number, to, expectedCount, tolerance ?? null, JSON.stringify(span), options.actor],
     );
@@ -73,6 +80,24 @@ export function approveCampaign(database: Database, options: ApproveOptions): Pr
 
 const MAX_COUNT = 1_000_000_000;
 
+/** What was counted already is not to be approved with another count. */
+async function checkCount(tx: Transaction, row: CampaignRow): Promise<void> {
+  const problem = await countProblem(tx, row);
+  if (problem !== undefined) throw new CampaignInputError('campaign approve', [`expectedCount: ${problem}`]);
+}
+
+/** Shape: how what is expected differs from what was frozen; undefined: it does not, or is not complete. */
+async function countProblem(tx: Transaction, row: CampaignRow): Promise<string | undefined> {
+  const { rows } = await tx.query<{ frozen: number; frozen_at: Date | null }>(
+    'SELECT frozen, frozen_at FROM throughline.campaign_progress WHERE campaign = $1',
+    [row.number],
+  );
+  const { frozen = 0, frozen_at = null } = rows[0] ?? {};
+  const isTooMany = frozen > limitOf(row);
+  if (!isTooMany && (frozen_at === null || frozen >= floorOf(row))) return undefined;
+  return `${frozen} recipients were frozen, and that is too ${isTooMany ? 'many' : 'few'} for ${row.expected_count} expected`;
+}
+
 /** Lets it be sent, as soon as its audience is frozen and its time has come. Errors: as `approveCampaign`. */
 export function startCampaign(database: Database, options: OperateCampaignOptions): Promise<CampaignView> {
   return operate(database, 'start', options, async (tx, row) => {
@@ -86,31 +111,31 @@ export function startCampaign(database: Database, options: OperateCampaignOption
   });
 }
 
-/** Nobody is sent to from the moment this returns, until it is resumed. Errors: as `approveCampaign`. */
-export function pauseCampaign(database: Database, options: ReasonedOptions): Promise<CampaignView> {
-  return operate(database, 'pause', options, async (tx, row) => {
+/**
+ * Nobody is sent to from the moment this returns, until it is resumed (C2, C3). `underWay.sending` of what it returns are those
+ * who may still be inside a partner's call.
+ *
+ * Errors: as `approveCampaign`.
+ */
+export async function pauseCampaign(database: Database, options: SilencingOptions): Promise<CampaignView> {
+  const paused = await operate(database, 'pause', options, async (tx, row) => {
     await tx.query(
       "UPDATE throughline.campaign SET state = 'paused', returns_to = $2, reason = $3 WHERE number = $1",
       [row.number, row.state, options.reason.trim()],
     );
     return { from: row.state };
   });
+  if (paused.underWay.sending === 0) return paused;
+  await silence(database, { ...options, state: 'paused' });
+  return viewCampaign(database, options.campaignId);
 }
 
-/** Goes on where it was paused or has halted. Errors: as `approveCampaign`; one with too many recipients is to be approved again. */
+/** Goes on where it was paused or has halted. Errors: as `approveCampaign`; one with too many recipients, or too few, is to be approved again. */
 export function resumeCampaign(database: Database, options: OperateCampaignOptions): Promise<CampaignView> {
   return operate(database, 'resume', options, async (tx, row) => {
-    const { rows } = await tx.query<{ frozen: number }>(
-      'SELECT frozen FROM throughline.campaign_progress WHERE campaign = $1',
-      [row.number],
-    );
-    const frozen = rows[0]?.frozen ?? 0;
-    if (frozen > limitOf(row))
-      throw new CampaignStateError(
-        row.id,
-        row.state,
-        `${frozen} recipients are more than the ${row.expected_count} expected; approve it with the count that is meant`,
-      );
+    const problem = await countProblem(tx, row);
+    if (problem !== undefined)
+      throw new CampaignStateError(row.id, row.state, `${problem}; approve it with the count that is meant`);
     const to: ReturnState = row.returns_to ?? 'running';
     await tx.query(
       'UPDATE throughline.campaign SET state = $2, returns_to = NULL, reason = NULL WHERE number = $1',
@@ -130,10 +155,7 @@ async function watchAfresh(tx: Transaction, { number }: CampaignRow): Promise<vo
   );
 }
 
-export interface CancelOptions extends ReasonedOptions {
-  /** How long is waited for those inside a partner's call, in ms. Default 30_000. */
-  readonly silenceWithinMs?: number;
-}
+export interface CancelOptions extends SilencingOptions {}
 
 export interface CancelReceipt {
   readonly campaign: CampaignView;
@@ -149,7 +171,7 @@ export interface CancelReceipt {
  * Errors: as `approveCampaign`.
  */
 export async function cancelCampaign(database: Database, options: CancelOptions): Promise<CancelReceipt> {
-  const { campaignId, silenceWithinMs = 30_000 } = options;
+  const { campaignId } = options;
   let committedMs = 0;
   await operate(database, 'cancel', options, async (tx, row) => {
     tx.afterCommit(() => {
@@ -162,12 +184,26 @@ export async function cancelCampaign(database: Database, options: CancelOptions)
     );
     return { from: row.state };
   });
-  const { number } = await readCampaign(database, campaignId);
+  const stillInside = await silence(database, { ...options, state: 'cancelled' });
+  const silentAfterMs = performance.now() - committedMs;
+  return { campaign: await viewCampaign(database, campaignId), silentAfterMs, stillInside };
+}
+
+interface SilenceOptions extends SilencingOptions {
+  /** Once it has another state nobody waits any more. */
+  readonly state: CampaignState;
+}
+
+/** C3. Shape: how many may still be inside a partner's call. */
+async function silence(
+  database: Database,
+  { campaignId, silenceWithinMs = 30_000, state }: SilenceOptions,
+): Promise<number> {
+  const untilMs = performance.now() + silenceWithinMs;
   for (;;) {
-    const { sending } = await readTally(database, number);
-    const silentAfterMs = performance.now() - committedMs;
-    if (sending === 0 || silentAfterMs > silenceWithinMs)
-      return { campaign: await viewCampaign(database, campaignId), silentAfterMs, stillInside: sending };
+    const campaign = await readCampaign(database, campaignId);
+    const { sending } = await readTally(database, campaign.number);
+    if (sending === 0 || campaign.state !== state || performance.now() > untilMs) return sending;
     await delay(LOOK_EVERY_MS);
   }
 }
@@ -193,7 +229,8 @@ async function operate(
   };
   return inSpan(`operate campaign.${action}`, spanOptions, async () => {
     await database.transaction(async (tx) => {
-      const row = await readCampaign(tx, campaignId, 'FOR UPDATE');
+      if (action === 'approve' || action === 'resume') await lockProgress(tx, known); // C4
+      const row = await takeCampaign(tx, campaignId);
       if (!POSSIBLE_IN[action].includes(row.state)) throw refusal(action, row);
       const details = await change(tx, row);
       await auditAction(tx, {
@@ -208,6 +245,10 @@ async function operate(
     });
     return viewCampaign(database, campaignId);
   });
+}
+
+async function lockProgress(tx: Transaction, { number }: CampaignRow): Promise<void> {
+  await tx.query('SELECT FROM throughline.campaign_progress WHERE campaign = $1 FOR UPDATE', [number]);
 }
 
 function campaignLinks({ span }: CampaignRow): Link[] {

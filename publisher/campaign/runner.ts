@@ -11,7 +11,7 @@ import { changeByItself } from './change-state.ts';
 import { type DispatchOptions, dispatchBatch } from './dispatch.ts';
 import { settleCancelled } from './end.ts';
 import { type FreezeOptions, freezePage } from './freeze.ts';
-import { createLostFinder } from './lost.ts';
+import { createLostFinder, DEFAULT_LOST_AFTER_MS } from './lost.ts';
 import type { CampaignCatalogue } from './register.ts';
 
 export interface CampaignRunnerOptions extends CampaignCatalogue {
@@ -26,6 +26,8 @@ export interface CampaignRunnerOptions extends CampaignCatalogue {
   readonly pageSize?: number;
   /** Recipients whose jobs are enqueued in one transaction, at most. Default 500. */
   readonly batchSize?: number;
+  /** After this is looked whether jobs that are queued were cancelled by a fence, in ms. Default 10_000. */
+  readonly lostAfterMs?: number;
   readonly logger?: Logger | undefined;
 }
 
@@ -47,12 +49,13 @@ export function createCampaignRunner(options: CampaignRunnerOptions): CampaignRu
     pollMs: { min: 10 },
     pageSize: { min: 1, max: 50_000, whole: true },
     batchSize: { min: 1, max: 5_000, whole: true },
+    lostAfterMs: { min: 10 },
   });
   const { database, source, pollMs = 1_000, logger } = options;
   const parts: Omit<Parts, 'timeZones'> = {
     ...options,
     outbox: createOutbox({ database, source }),
-    findLost: createLostFinder(database),
+    findLost: createLostFinder(database, options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS),
     pageSize: options.pageSize ?? 5_000,
     batchSize: options.batchSize ?? 500,
   };
@@ -90,6 +93,7 @@ export function createCampaignRunner(options: CampaignRunnerOptions): CampaignRu
 
 interface Parts extends FreezeOptions, DispatchOptions {
   readonly findLost: ReturnType<typeof createLostFinder>;
+  readonly lostAfterMs?: number;
   readonly logger?: Logger | undefined;
 }
 
@@ -129,17 +133,19 @@ async function advance(
     case 'cancelled':
       return (await settleCancelled(campaign, parts.database)) ? 0 : LOOK_MS;
     case 'running': {
-      const { enqueued, againMs, isNothingDue } = await dispatchBatch(campaign, parts);
+      const { enqueued, againMs, stalled } = await dispatchBatch(campaign, parts);
       count('throughline.campaign.enqueued', {}, enqueued);
-      if (isNothingDue) await parts.findLost(campaign);
-      return againMs;
+      if (!stalled) return againMs;
+      await parts.findLost(campaign, stalled);
+      return Math.min(againMs, parts.lostAfterMs ?? DEFAULT_LOST_AFTER_MS);
     }
     default:
       return IDLE_MS;
   }
 }
 
-async function startWhenDue(
+/** Shape: in how many ms it may be due. */
+export async function startWhenDue(
   campaign: Pick<CampaignRow, 'number' | 'id' | 'state'>,
   database: Database,
 ): Promise<number> {

@@ -54,7 +54,7 @@ export function defineSegment(definition: SegmentDefinition): Segment {
   if (problems.length > 0) throw new OptionsError(`segment ${name}`, problems);
   const text = `
     SELECT s.key::text AS key, to_json(s) AS row FROM (${sql}) s
-    WHERE $1::text IS NULL OR s.key > $1::text::${keyType} ORDER BY s.key LIMIT $2`;
+    WHERE s.key IS NOT NULL AND ($1::text IS NULL OR s.key > $1::text::${keyType}) ORDER BY s.key LIMIT $2`;
   return {
     ...definition,
     async page(client, { after, limit }) {

@@ -35,14 +35,8 @@ export async function* watchCampaign(
     const now = { atMs: performance.now(), settled: totalOf(view.recipients) - view.recipients.pending };
     samples = [...samples.filter(({ atMs }) => now.atMs - atMs <= RATE_OF_MS), now];
     const shown = withRate(view, samples);
-    const state = JSON.stringify([
-      shown.state,
-      shown.endedAt,
-      shown.reason,
-      shown.frozen,
-      shown.recipients,
-      shown.underWay,
-    ]);
+    const { state: own, reason, frozen, recipients, underWay, endedAt } = shown;
+    const state = JSON.stringify([own, reason, frozen, recipients, underWay, endedAt]);
     if (state !== told) yield shown;
     told = state;
     if (view.endedAt !== undefined) return;

@@ -1,15 +1,20 @@
 import { z } from 'zod';
 import { defineJob, type Job } from '../job/define.ts';
+import { isStorable, STORABLE } from '../storable.ts';
 
 /** Where relays and runners listen for campaigns whose state changed, or that may go on. */
 export const CAMPAIGN_CHANNEL = 'throughline_campaign';
 
+/** A stranger's message shares a statement with others: PostgreSQL must be able to read it. */
+const id = z.string().min(1).refine(isStorable, STORABLE);
+const MAX_ROUND = 2_147_483_647;
+
 /** Addresses and text stay in the ledger: neither the queue nor a dead letter holds them. */
 const payload = z.strictObject({
-  campaign: z.string().min(1).max(64),
-  recipient: z.string().min(1).max(256),
+  campaign: id.max(64),
+  recipient: id.max(256),
   /** From 1; the ledger counts them, and lets only the last one send. */
-  round: z.int().min(1),
+  round: z.int().min(1).max(MAX_ROUND),
 });
 
 export type DeliverJob = Job<typeof payload>;

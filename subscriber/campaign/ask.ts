@@ -14,8 +14,8 @@ import { channelsByName } from './ledger.ts';
  * Clears up what is uncertain: asks the partner, by idempotency key, whether it was sent.
  *
  * A1. Nothing uncertain is sent again unless the partner has said that it was not.
- * A2. What was not sent waits again while its campaign may go on, and has failed after `maxTries`; of a campaign that was
- *     cancelled it is cancelled.
+ * A2. What was not sent waits again while its campaign may go on, and has failed after `maxTries` or when the campaign has
+ *     finished; of a campaign that was cancelled it is cancelled.
  * A3. A row that says `sending` for longer than any sending takes was left by a worker that died: it is uncertain.
  */
 export interface AskerOptions {
@@ -76,7 +76,7 @@ export function createUncertainAsker(options: AskerOptions): Asker {
 }
 
 /** A3. */
-async function findAbandoned(client: SqlClient, sendingWithinMs: number): Promise<void> {
+export async function findAbandoned(client: SqlClient, sendingWithinMs: number): Promise<void> {
   await client.query({
     name: 'throughline-campaign-abandoned',
     text: `
@@ -99,9 +99,9 @@ interface Uncertain {
 }
 
 /** Shape: whether there may be more. */
-async function askSome(
+export async function askSome(
   channels: ReadonlyMap<string, NotificationChannel>,
-  options: AskerOptions,
+  options: Omit<AskerOptions, 'channels'>,
 ): Promise<boolean> {
   const { database, askAgainMs = 5_000, maxInFlight = 20, logger } = options;
   const rows = await takeUncertain(database, {
@@ -164,7 +164,7 @@ function ask(
 async function clearUp(
   { campaign, recipient_id, round, channel }: Uncertain,
   reference: string | undefined,
-  { database, maxTries = 5 }: AskerOptions,
+  { database, maxTries = 5 }: Pick<AskerOptions, 'database' | 'maxTries'>,
 ): Promise<void> {
   count('throughline.campaign.questions', { channel, answer: reference === undefined ? 'not-sent' : 'sent' });
   await database.query({
@@ -172,7 +172,7 @@ async function clearUp(
     text: `
       UPDATE throughline.campaign_recipient r SET reference = $4, changed_at = now(), due_at = now(),
         state = CASE WHEN $4::text IS NOT NULL THEN 'sent' WHEN c.state = 'cancelled' THEN 'cancelled'
-          WHEN r.tries >= $5 THEN 'failed' ELSE 'pending' END,
+          WHEN r.tries >= $5 OR c.state = 'finished' THEN 'failed' ELSE 'pending' END,
         reason = CASE WHEN $4::text IS NOT NULL THEN NULL WHEN c.state = 'cancelled' THEN c.reason ELSE r.reason END
       FROM throughline.campaign c
       WHERE c.number = r.campaign AND r.campaign = $1 AND r.recipient_id = $2 AND r.round = $3 AND r.state = 'uncertain'`,

@@ -5,12 +5,20 @@ import {
 } from '../../shared/campaign/channel.ts';
 import type { DeliverJob, DeliverPayload } from '../../shared/campaign/deliver-job.ts';
 import { render } from '../../shared/campaign/template.ts';
-import { type Cancelled, done, type Outcome } from '../../shared/job/outcome.ts';
+import { type Cancelled, done, type Outcome, retry } from '../../shared/job/outcome.ts';
 import { backoffMs } from '../../shared/job/retry.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { errorMessage } from '../../shared/trace/record-error.ts';
+import type { JobDelivery } from '../delivery.ts';
 import type { HandleOptions, Worker } from '../worker.ts';
-import { type CampaignLedger, channelsByName, giveUp, type Sending, type Settlement } from './ledger.ts';
+import {
+  type CampaignLedger,
+  channelsByName,
+  GIVEN_UP,
+  giveUp,
+  type Sending,
+  type Settlement,
+} from './ledger.ts';
 
 export interface DeliverOptions {
   readonly job: DeliverJob;
@@ -25,6 +33,8 @@ export interface DeliverOptions {
   readonly maxTries?: number;
 }
 
+/** Longer rests are not believed: a partner that asks for a year has made a mistake. */
+const LONGEST_REST_MS = 86_400_000;
 const BACKOFF = { maxAttempts: 5, minBackoffMs: 1_000, maxBackoffMs: 60_000 };
 
 /**
@@ -32,17 +42,26 @@ const BACKOFF = { maxAttempts: 5, minBackoffMs: 1_000, maxBackoffMs: 60_000 };
  * job, at the campaign's pace.
  */
 export function handleDeliveries(worker: Worker, options: DeliverOptions): void {
-  const { job, ledger } = options;
+  const { job, ledger, askAfterMs = 15_000 } = options;
   const channels = channelsByName(options.channels);
   createDeliverySeries([...channels.keys()]);
-  const deliver = async (payload: DeliverPayload): Promise<Outcome> => {
-    const verdict = await ledger.begin(payload);
+  const deliver = async ({ payload, checkFence }: JobDelivery<DeliverPayload>): Promise<Outcome> => {
+    const verdict = await ledger.begin(payload, { askAfterMs });
     if (verdict.kind === 'cancelled') return cancelledBy(verdict);
+    if (verdict.kind === 'wait') return retry('it is quiet there, or the partner rests');
     if (verdict.kind !== 'send') return done();
+    try {
+      checkFence(); // one that was added while the ledger was asked
+    } catch (error) {
+      await ledger.settle(payload, settlementOf(FENCED, verdict, options));
+      throw error;
+    }
     const result = await send(channels, payload, verdict);
     count('throughline.campaign.deliveries', { channel: verdict.channel, outcome: result.kind });
-    await ledger.settle(payload, settlementOf(result, verdict, options));
-    return done();
+    const settlement = settlementOf(result, verdict, options);
+    await ledger.settle(payload, settlement);
+    if (!isGivenUp(settlement)) return done();
+    return retry(settlement.reason ?? 'it was not sent', { afterMs: settlement.afterMs ?? 0 });
   };
   const onDeadLetter: HandleOptions<DeliverPayload>['onDeadLetter'] = async ({ payload }, reason, tx) => {
     if (tx) await giveUp(tx, payload, reason);
@@ -50,9 +69,9 @@ export function handleDeliveries(worker: Worker, options: DeliverOptions): void 
   // Not aborted with the handler: a sending that is cut off half-way is uncertain for nothing, and its channel has a time limit.
   worker.handle(
     job,
-    ({ payload, checkFence }) => {
-      checkFence();
-      return deliver(payload);
+    (delivery) => {
+      delivery.checkFence();
+      return deliver(delivery);
     },
     { onDeadLetter },
   );
@@ -75,13 +94,30 @@ async function send(
   if (!channel) return { kind: 'unsent', reason: `this worker has no channel ${name}` };
   try {
     const idempotencyKey = idempotencyKeyOf(campaign, recipient);
-    return await channel.send({ ...render(template, fields), campaign, address, idempotencyKey });
+    const result = await channel.send({ ...render(template, fields), campaign, address, idempotencyKey });
+    if (KINDS.has(result?.kind)) return result;
+    return { kind: 'unknown', reason: `channel ${name} answered what is no result` };
   } catch (error) {
     return { kind: 'unknown', reason: errorMessage(error) };
   }
 }
 
-function settlementOf(
+const KINDS: ReadonlySet<unknown> = new Set<SendResult['kind']>([
+  ...(['sent', 'refused', 'busy', 'unsent', 'unknown'] as const),
+]);
+const FENCED: SendResult = { kind: 'busy', retryAfterMs: 0, reason: 'a fence was added' };
+
+function settlementOf(result: SendResult, sending: Sending, options: DeliverOptions): Settlement {
+  const settlement = outcomeOf(result, sending, options);
+  if (settlement.state !== 'pending' || !sending.isLastJob) return settlement;
+  return { ...settlement, state: 'failed', reason: `${GIVEN_UP}${settlement.reason ?? ''}` }; // L5
+}
+
+function isGivenUp({ state, reason }: Settlement): boolean {
+  return state === 'failed' && reason?.startsWith(GIVEN_UP) === true;
+}
+
+function outcomeOf(
   result: SendResult,
   { tries }: Sending,
   { askAfterMs = 15_000, maxTries = BACKOFF.maxAttempts }: DeliverOptions,
@@ -93,11 +129,10 @@ function settlementOf(
       return { state: 'failed', reason: result.reason };
     case 'unknown':
       return { state: 'uncertain', reason: result.reason, afterMs: askAfterMs };
-    case 'busy':
-      return {
-        ...{ state: 'pending', reason: result.reason },
-        ...{ afterMs: result.retryAfterMs, holdMs: result.retryAfterMs },
-      };
+    case 'busy': {
+      const restMs = Math.min(Math.max(result.retryAfterMs || 0, 0), LONGEST_REST_MS);
+      return { state: 'pending', reason: result.reason, afterMs: restMs, holdMs: restMs };
+    }
     case 'unsent':
       if (tries >= maxTries) return { state: 'failed', reason: result.reason };
       return { state: 'pending', reason: result.reason, afterMs: backoffMs(tries, BACKOFF) };

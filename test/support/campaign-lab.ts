@@ -7,13 +7,13 @@ import {
   createCampaignRunner,
   type DeliverJob,
   defineDeliverJob,
-  defineSegment,
   registerCampaign,
   type Segment,
   startCampaign,
   watchCampaign,
 } from '../../publisher/campaign/index.ts';
 import { createRelay } from '../../publisher/index.ts';
+import type { Database } from '../../shared/storage/database.ts';
 import {
   type AskerOptions,
   type CampaignLedger,
@@ -24,6 +24,7 @@ import {
   type Worker,
   type WorkerOptions,
 } from '../../subscriber/index.ts';
+import { segments } from './campaign-segments.ts';
 import type { Channel } from './channel.ts';
 import { fencedBy } from './fence-lab.ts';
 import { createRecordingChannel, type RecordingChannel } from './recording-channel.ts';
@@ -38,6 +39,7 @@ export interface CampaignLab {
   readonly segments: readonly Segment[];
   readonly job: DeliverJob;
   readonly ledger: CampaignLedger;
+  addCustomer(id: string, customer?: Partial<Customer>): Promise<void>;
   /** Adds customers `c00001` …, numbered on from those that there are. */
   addCustomers(count: number, change?: Partial<Customer>): Promise<void>;
   /** Registers a campaign `autumn-terms` to everybody. */
@@ -81,21 +83,28 @@ const CUSTOMERS = `
   CREATE TABLE customer (id text PRIMARY KEY, email text, name text, plan text NOT NULL, zone text);
   CREATE INDEX customer_plan ON customer (plan, id)`;
 
-export const segments: readonly Segment[] = ['everybody', 'free', 'paid'].map((name) =>
-  defineSegment({
-    name,
-    description: `customers: ${name}`,
-    sql: `SELECT id AS key, email AS address, zone AS time_zone, name AS "firstName", plan FROM customer
-      ${name === 'everybody' ? '' : `WHERE plan = '${name}'`}`,
-    fields: ['firstName', 'plan'],
-  }),
-);
+export async function createCustomers(database: Database): Promise<void> {
+  await database.query(CUSTOMERS);
+}
+
+/** Adds customers `c00001` …, numbered on from those that there are. */
+export async function addCustomers(
+  database: Database,
+  count: number,
+  { email, name = 'Ann', plan = 'free', zone = null }: Partial<Customer> = {},
+): Promise<void> {
+  await database.query(
+    `INSERT INTO customer SELECT 'c' || lpad(n::text, 5, '0'), CASE WHEN $6 THEN $2 ELSE 'c' || n || '@example.com' END, $3, $4, $5
+     FROM generate_series((SELECT count(*) FROM customer) + 1, (SELECT count(*) FROM customer) + $1) n`,
+    [count, email ?? null, name, plan, zone, email !== undefined],
+  );
+}
 
 export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
   const db = await createTestDatabase();
   onTestFinished(() => db.close());
   const { database } = db;
-  await database.query(CUSTOMERS);
+  await createCustomers(database);
   const channel = await stage.newChannel({ ackDeadlineMs: 10_000 });
   const mail = createRecordingChannel();
   const job = defineDeliverJob({ topic: channel.topic });
@@ -132,16 +141,10 @@ export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
   };
   const lab: CampaignLab = {
     ...{ db, channel, mail, segments, job, ledger, register, until },
-    async addCustomers(count, change = {}) {
-      const { email, name = 'Ann', plan = 'free', zone = null } = change;
-      await database.query(
-        `INSERT INTO customer SELECT 'c' || lpad(n::text, 5, '0'), coalesce($2, 'c' || n || '@example.com'), $3, $4, $5
-         FROM generate_series((SELECT count(*) FROM customer) + 1, (SELECT count(*) FROM customer) + $1) n`,
-        [count, email, name, plan, zone],
-      );
-      if (email === null)
-        await database.query("UPDATE customer SET email = NULL WHERE email LIKE 'c%' AND name = $1", [name]);
+    async addCustomer(id, { email = `${id}@example.com`, name = 'Ann', plan = 'free', zone = null } = {}) {
+      await database.query('INSERT INTO customer VALUES ($1, $2, $3, $4, $5)', [id, email, name, plan, zone]);
     },
+    addCustomers: (count, change) => addCustomers(database, count, change),
     async approve(change, expectedCount) {
       const { id: campaignId } = await register(change);
       const { rows } = await database.query<{ count: number }>(
@@ -156,7 +159,10 @@ export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
     start: () => startCampaign(database, { campaignId: CAMPAIGN_ID, ...ADA }),
     runner: (options) =>
       stopped(
-        createCampaignRunner({ ...{ ...catalogue, database, job, source: 'shop', pollMs: 50 }, ...options }),
+        createCampaignRunner({
+          ...{ ...catalogue, database, job, source: 'shop', pollMs: 50, lostAfterMs: 200 },
+          ...options,
+        }),
       ),
     async relay() {
       await stopped(createRelay({ database, sink: channel.sink, pollMs: 50 }));
