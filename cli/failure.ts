@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { printable } from '../insight/printable.ts';
+import { CampaignInputError } from '../publisher/campaign/index.ts';
 import { SagaInputError } from '../publisher/saga/index.ts';
 import { ConfigError } from '../shared/config.ts';
 import { ThroughlineError } from '../shared/errors.ts';
@@ -8,8 +9,11 @@ import { DatabaseUnavailableError } from '../shared/storage/database.ts';
 import { SchemaError } from '../shared/storage/migrate.ts';
 import { DeadLetterInputError } from '../subscriber/index.ts';
 
-/** What scripts can trust. `usage`: arguments or settings are wrong, and nothing was done. */
-export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+/**
+ * What scripts can trust. `usage`: arguments or settings are wrong, and nothing was done. `attention`: the command did its work,
+ * and what it found is for a person to look at.
+ */
+export const EXIT = { ok: 0, failure: 1, usage: 2, attention: 3 } as const;
 
 /** Arguments or settings with which the command cannot do anything. */
 export class UsageError extends ThroughlineError {
@@ -24,7 +28,14 @@ export class DeclinedError extends ThroughlineError {
 }
 
 /** Wrong arguments or settings, whoever found out. */
-const USAGE_ERRORS = [UsageError, ConfigError, OptionsError, SagaInputError, DeadLetterInputError];
+const USAGE_ERRORS = [
+  UsageError,
+  ConfigError,
+  OptionsError,
+  SagaInputError,
+  DeadLetterInputError,
+  CampaignInputError,
+];
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;

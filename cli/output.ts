@@ -7,7 +7,16 @@ export function printLine(line: string): void {
 
 /** One JSON document for programs: a field that has no value is null, so that every field is always there. */
 export function printJson(document: unknown): void {
-  printLine(JSON.stringify(document, (_, value: unknown) => (value === undefined ? null : value), 2));
+  printLine(JSON.stringify(document, nullForNothing, 2));
+}
+
+/** One of several documents, each on a line of its own. */
+export function printJsonLine(document: unknown): void {
+  printLine(JSON.stringify(document, nullForNothing));
+}
+
+function nullForNothing(_: string, value: unknown): unknown {
+  return value === undefined ? null : value;
 }
 
 /** For people. On a terminal the last column is cut to fit; elsewhere nothing is. */

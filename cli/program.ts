@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { addCampaignCommands } from './campaign-commands.ts';
 import { addDbMigrate } from './db-migrate.ts';
 import { addDbStatus } from './db-status.ts';
 import { addDeadLetterDrop } from './dead-letter-drop.ts';
@@ -21,7 +22,7 @@ const { version } = createRequire(import.meta.url)('throughline/package.json') a
 export function createProgram(): Command {
   const program = new Command('throughline')
     .description(
-      'Looks after the database, sagas, fences and dead letters of services that are built on Throughline.',
+      'Looks after the database, sagas, fences, dead letters and campaigns of services that are built on Throughline.',
     )
     .version(version)
     .exitOverride()
@@ -47,6 +48,7 @@ export function createProgram(): Command {
   addDeadLetterShow(deadLetter);
   addDeadLetterRedrive(deadLetter);
   addDeadLetterDrop(deadLetter);
+  addCampaignCommands(program);
   return program;
 }
 

@@ -26,6 +26,8 @@ import { type CampaignView, viewCampaign } from './view.ts';
  */
 export interface OperateCampaignOptions extends Operator {
   readonly campaignId: string;
+  /** Kept with the action. */
+  readonly reason?: string | undefined;
 }
 
 export interface ReasonedOptions extends OperateCampaignOptions {
@@ -180,7 +182,7 @@ type Change = (tx: Transaction, row: CampaignRow) => Promise<object>;
 async function operate(
   database: Database,
   action: CampaignAction,
-  options: OperateCampaignOptions & { readonly reason?: string },
+  options: OperateCampaignOptions,
   change: Change,
 ): Promise<CampaignView> {
   const { campaignId, actor, via, reason } = options;
