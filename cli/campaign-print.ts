@@ -99,5 +99,11 @@ export function rateOf({ perSecond = 0 }: Pick<CampaignView, 'perSecond'>): stri
 /** Shape: undefined when nothing is sent now, and so nothing can be estimated. */
 export function leftOf({ state, secondsLeft }: CampaignView): string | undefined {
   if (state !== 'running' || secondsLeft === undefined) return undefined;
-  return `about ${humaniseMs(Math.max(1, Math.round(secondsLeft)) * 1_000)}`;
+  return `about ${humaniseSeconds(secondsLeft)}`;
+}
+
+/** In whole seconds, at least one. */
+export function humaniseSeconds(seconds: number): string {
+  const whole = Math.max(1, Math.round(seconds));
+  return whole < 60 ? `${whole} s` : humaniseMs(whole * 1_000);
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { humaniseMs } from '../insight/duration.ts';
 import { type CampaignView, startCampaign } from '../publisher/campaign/index.ts';
 import { addOperateOptions, type OperateOptions } from './campaign-operate.ts';
+import { humaniseSeconds } from './campaign-print.ts';
 
 /** `throughline campaign start ID` */
 export function addCampaignStart(campaign: Command): void {
@@ -23,7 +23,7 @@ export function addCampaignStart(campaign: Command): void {
 function question({ id, definition, frozen, isFrozen, expectedCount = 0 }: CampaignView): string {
   const { channel, perSecond, startsAt } = definition;
   const recipients = isFrozen ? frozen : expectedCount;
-  const takes = humaniseMs(Math.ceil(recipients / perSecond) * 1_000);
+  const takes = humaniseSeconds(recipients / perSecond);
   const when = startsAt === undefined ? 'now' : `from ${startsAt} on`;
   const how = isFrozen ? '' : ' (its audience is still being frozen)';
   return `Campaign ${id}${how}: send to ${recipients} recipients by ${channel}, ${when}, at ${perSecond} a second (about ${takes})?`;

@@ -14,6 +14,11 @@ describe('throughline: arguments and settings', () => {
       ...['list', 'show', 'retry', 'skip', 'resolve'].map((name) => ['saga', name]),
       ...['add', 'list', 'lift'].map((name) => ['fence', name]),
       ...['list', 'show', 'redrive', 'drop'].map((name) => ['dead-letter', name]),
+      ...[
+        ...['create', 'preview', 'approve', 'start', 'pause', 'resume', 'cancel'],
+        ...['status', 'list', 'watch'],
+      ].map((name) => ['campaign', name]),
+      ...['add', 'remove'].map((name) => ['suppression', name]),
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);
