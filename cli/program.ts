@@ -63,11 +63,12 @@ const HELP = `
 The database is the one of DATABASE_URL (postgresql://user:password@host:port/database). With
 OTEL_EXPORTER_OTLP_ENDPOINT set, what an operator does is traced, and linked to the saga.
 
-Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong arguments or settings.
+Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong arguments or settings, 3 done, and there is something to look at.
 
 Examples:
   $ throughline db migrate
   $ throughline saga list --state stuck
   $ throughline saga show 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
   $ throughline saga retry 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
-  $ throughline dead-letter list --since 24h`;
+  $ throughline dead-letter list --since 24h
+  $ throughline campaign watch autumn-terms`;
