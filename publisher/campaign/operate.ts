@@ -218,10 +218,13 @@ function campaignLinks({ span }: CampaignRow): Link[] {
 
 function refusal(action: CampaignAction, row: CampaignRow): CampaignStateError {
   const { id, state, approved_by, approved_at, cancelled_by, reason } = row;
-  const by = (who: string | null, at?: Date | null) =>
-    `it was ${who === approved_by ? 'approved' : 'cancelled'} by ${who}${at ? ` at ${at.toISOString()}` : ''}`;
-  if (state === 'cancelled') return new CampaignStateError(id, state, `${by(cancelled_by)}: ${reason}`);
+  if (state === 'cancelled')
+    return new CampaignStateError(id, state, `it was cancelled by ${cancelled_by}: ${reason}`);
   if (action === 'approve' && approved_by !== null)
-    return new CampaignStateError(id, state, by(approved_by, approved_at));
+    return new CampaignStateError(
+      id,
+      state,
+      `it was approved by ${approved_by} at ${approved_at?.toISOString()}`,
+    );
   return new CampaignStateError(id, state, `expected ${POSSIBLE_IN[action].join(' or ')} to ${action} it`);
 }
