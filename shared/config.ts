@@ -25,7 +25,7 @@ export interface Config {
   readonly port: number;
   /** `PUBLIC_URL`: under which customers' browsers reach the order service. Default: its own loopback address. */
   readonly publicUrl: string | undefined;
-  /** `THROUGHLINE_SIGNING_SECRET`: signs the state of 3-D Secure returns; the same for every order-service process. */
+  /** `THROUGHLINE_SIGNING_SECRET`: signs 3-D Secure returns and links to unsubscribe; the same for every process. */
   readonly signingSecret: string | undefined;
   /** `THROUGHLINE_TRUST_TRACEPARENT=true`: callers' traces are continued; otherwise they are linked. Default false. */
   readonly trustTraceparent: boolean;
