@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -194,7 +194,7 @@ describe('throughline campaign', () => {
     );
     expect(ended.exitCode).toBe(3);
     worker = await shop.startWorker({ THROUGHLINE_RELAY: 'embedded' });
-  }, 60_000);
+  }, 120_000);
 
   it('halts when there are more than meant, and goes on once the right count is approved', async () => {
     await create('halted', {});
@@ -269,6 +269,13 @@ describe('throughline campaign', () => {
     expect(await exitOf(watching)).toBe(1);
     await until('followed', ({ state, recipients }) => state === 'running' && recipients.sent >= 2);
     await said('cancel followed --yes', [...ADA, ...WHY]);
+  }, 120_000);
+
+  it('takes the definition that the documentation shows', async () => {
+    const docs = await readFile(join(ROOT, 'docs/campaigns.md'), 'utf8');
+    const [, shown = ''] = /```json\n([\s\S]*?)```/.exec(docs) ?? [];
+    expect(await said('create --file -', ADA, shown)).toContain('Campaign autumn-terms is registered');
+    expect((await json('status autumn-terms')).definition).toEqual(JSON.parse(shown));
   }, 60_000);
 
   it.each([
