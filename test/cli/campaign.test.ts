@@ -189,11 +189,11 @@ describe('throughline campaign', () => {
     await until('inside', ({ underWay }) => underWay.sending === 10);
     await worker.kill(); // nobody says any more what came of them
     const ended = await run('cancel inside --yes --silence-within 0', [...ADA, ...WHY]);
+    worker = await shop.startWorker({ THROUGHLINE_RELAY: 'embedded' });
     expect(ended.stdout).toMatch(
       /is cancelled for good, nobody is begun with any more; 10 may still be inside a partner's call/,
     );
     expect(ended.exitCode).toBe(3);
-    worker = await shop.startWorker({ THROUGHLINE_RELAY: 'embedded' });
   }, 120_000);
 
   it('halts when there are more than meant, and goes on once the right count is approved', async () => {
