@@ -13,6 +13,7 @@ import { systemUser } from './actor.ts';
 import { assertAskable, confirm } from './confirm.ts';
 import { addFilterOptions, type FilterOptions, filterOf, readCount } from './dead-letter-filter.ts';
 import { EXIT, UsageError } from './failure.ts';
+import { stopsOnInterrupt } from './interrupt.ts';
 import { printJson, printLine } from './output.ts';
 import { withDatabase } from './session.ts';
 
@@ -149,11 +150,3 @@ function createProgress({ done }: LetterCommand): NonNullable<BulkOptions['onLet
 }
 
 const PROGRESS_EVERY_MS = 5_000;
-
-/** The first interrupt ends the work between two letters; a second one ends the process. */
-function stopsOnInterrupt(): { readonly signal: AbortSignal; end(): void } {
-  const stopping = new AbortController();
-  const stop = () => stopping.abort();
-  process.once('SIGINT', stop);
-  return { signal: stopping.signal, end: () => process.removeListener('SIGINT', stop) };
-}

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { printable } from '../insight/printable.ts';
+import { CampaignInputError } from '../publisher/campaign/index.ts';
 import { SagaInputError } from '../publisher/saga/index.ts';
 import { ConfigError } from '../shared/config.ts';
 import { ThroughlineError } from '../shared/errors.ts';
@@ -9,8 +10,11 @@ import { DatabaseUnavailableError } from '../shared/storage/database.ts';
 import { SchemaError } from '../shared/storage/migrate.ts';
 import { DeadLetterInputError } from '../subscriber/index.ts';
 
-/** What scripts can trust. `usage`: arguments or settings are wrong, and nothing was done. */
-export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+/**
+ * What scripts can trust. `usage`: arguments or settings are wrong, and nothing was done. `attention`: the command did its work,
+ * and what it found is for a person to look at.
+ */
+export const EXIT = { ok: 0, failure: 1, usage: 2, attention: 3 } as const;
 
 /** Arguments or settings with which the command cannot do anything. */
 export class UsageError extends ThroughlineError {
@@ -32,6 +36,7 @@ const USAGE_ERRORS = [
   SagaInputError,
   DeadLetterInputError,
   CursorError,
+  CampaignInputError,
 ];
 
 export function exitCodeOf(error: unknown): number {

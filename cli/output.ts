@@ -11,6 +11,11 @@ export function printJson(document: unknown): void {
   printLine(toJson(document, 2));
 }
 
+/** One of several documents, each on a line of its own. */
+export function printJsonLine(document: unknown): void {
+  printLine(toJson(document));
+}
+
 /** For people. On a terminal the last column is cut to fit; elsewhere nothing is. */
 export function printTable(
   headings: readonly string[],

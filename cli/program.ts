@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { addAdminServe } from './admin-serve.ts';
+import { addCampaignCommands } from './campaign-commands.ts';
 import { addDbMigrate } from './db-migrate.ts';
 import { addDbStatus } from './db-status.ts';
 import { addDeadLetterDrop } from './dead-letter-drop.ts';
@@ -31,7 +32,7 @@ const { version } = createRequire(import.meta.url)('throughline/package.json') a
 export function createProgram(): Command {
   const program = new Command('throughline')
     .description(
-      'Looks after the database, sagas, jobs, fences, dead letters and topics of services that are built on Throughline.',
+      'Looks after the database, sagas, jobs, fences, dead letters, campaigns and topics of services that are built on Throughline.',
     )
     .version(version)
     .exitOverride()
@@ -74,6 +75,7 @@ export function createProgram(): Command {
   addAdminServe(admin);
   const slo = program.command('slo').description('objectives: what was promised, and what became of it');
   addSloReport(slo);
+  addCampaignCommands(program);
   return program;
 }
 
@@ -88,7 +90,8 @@ const HELP = `
 The database is the one of DATABASE_URL (postgresql://user:password@host:port/database). With
 OTEL_EXPORTER_OTLP_ENDPOINT set, what an operator does is traced, and linked to the saga.
 
-Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong arguments or settings; order watch has more.
+Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong arguments or settings, 3 done, and there is something to look
+at; order watch has more.
 
 Examples:
   $ throughline db migrate
@@ -96,4 +99,5 @@ Examples:
   $ throughline saga show 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
   $ throughline saga retry 0192f0c1-7f3e-7b1a-9a55-0d6a7f0c9e11
   $ throughline dead-letter list --since 24h
-  $ throughline slo report --prometheus http://127.0.0.1:9090`;
+  $ throughline slo report --prometheus http://127.0.0.1:9090
+  $ throughline campaign watch autumn-terms`;

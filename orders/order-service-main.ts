@@ -6,7 +6,7 @@ const config = readConfig();
 instrument({
   trustTraceparent: config.trustTraceparent,
   ignoredPaths: ['/healthz', '/readyz', '/metrics'],
-  secretParameters: ['state'], // of the way back from the bank
+  secretParameters: ['state', 'token'], // of the way back from the bank, and of links to unsubscribe
 });
 // Only now may anything import what is instrumented.
 const { runMain } = await import('./process.ts');

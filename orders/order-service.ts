@@ -14,6 +14,7 @@ import type { Database } from '../shared/storage/database.ts';
 import { migrate } from '../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../shared/storage/migrations/index.ts';
 import { createInbox, createWorker } from '../subscriber/index.ts';
+import { createUnsubscribeLinks } from './campaign/unsubscribe.ts';
 import { RESULTS_DEAD_LETTER_TOPIC, RESULTS_SUBSCRIPTION, RESULTS_TOPIC } from './contract.ts';
 import { createOrderApp } from './http/app.ts';
 import { createOrderEvents } from './http/order-events.ts';
@@ -26,7 +27,7 @@ export interface OrderServiceOptions {
   readonly database: Database;
   readonly connection: PubSubConnection;
   readonly partners: Partners;
-  /** Signs the state of 3-D Secure returns; the same in every process of the service. */
+  /** Signs the state of 3-D Secure returns, and seals links to unsubscribe; the same in every process of the shop. */
   readonly signingSecret: string;
   /** Where it listens, on loopback. 0: a free one. */
   readonly port: number;
@@ -65,6 +66,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
   const port = await listenOnLoopback(server, options.port);
   const publicUrl = (options.publicUrl ?? `http://127.0.0.1:${port}`).replace(/\/+$/, '');
   const returnState = createReturnState(options.signingSecret);
+  const unsubscribeLinks = createUnsubscribeLinks({ secret: options.signingSecret, publicUrl });
   const events = createOrderEvents();
   const sink = createBatchSink(connection);
   const saga = createOrderSaga({
@@ -107,7 +109,16 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
   let isReady = false;
   server.on(
     'request',
-    createOrderApp({ database, engine, saga, events, returnState, isReady: () => isReady, logger }),
+    createOrderApp({
+      database,
+      engine,
+      saga,
+      events,
+      returnState,
+      unsubscribeLinks,
+      isReady: () => isReady,
+      logger,
+    }),
   );
 
   await Promise.all([engine.start(), results.start(), relay?.start()]);

@@ -11,6 +11,7 @@ import {
   observeFences,
 } from '../subscriber/index.ts';
 import { createNotifications } from './campaign/notifications.ts';
+import { createUnsubscribeLinks } from './campaign/unsubscribe.ts';
 import {
   JOBS_DEAD_LETTER_TOPIC,
   JOBS_SUBSCRIPTION,
@@ -51,9 +52,10 @@ export async function runWorker(config: Config): Promise<void> {
     });
     const partners = createPartners({ baseUrl: partnersUrl, logger });
     registerOrderHandlers(worker, { outbox, partners });
-    const { ackDeadlineMs, leaseMs } = config;
+    const { ackDeadlineMs, leaseMs, signingSecret: secret, publicUrl } = config;
     const notifications = createNotifications({
       ...{ name, connection, database, sink, partners, ackDeadlineMs, leaseMs, logger },
+      unsubscribeLinks: secret && publicUrl ? createUnsubscribeLinks({ secret, publicUrl }) : undefined,
     });
     const keeperOf = (topic: string, subscription: string) =>
       createDeadLetterKeeper({

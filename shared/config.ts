@@ -29,7 +29,7 @@ export interface Config {
   readonly port: number;
   /** `PUBLIC_URL`: under which customers' browsers reach the order service. Default: its own loopback address. */
   readonly publicUrl: string | undefined;
-  /** `THROUGHLINE_SIGNING_SECRET`: signs the state of 3-D Secure returns; the same for every order-service process. */
+  /** `THROUGHLINE_SIGNING_SECRET`: signs 3-D Secure returns and links to unsubscribe; the same for every process. */
   readonly signingSecret: string | undefined;
   /** `THROUGHLINE_ADMIN_TOKEN`: what operators' HTTP requests bear. Unset: the admin API is closed. */
   readonly adminToken: string | undefined;

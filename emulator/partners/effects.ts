@@ -52,7 +52,11 @@ export const EFFECTS: Readonly<Record<string, EffectSpec>> = {
   'workspace/set-up': effect({ domain: z.hostname(), email: z.email() }, 'domain', 'customerId'),
   'workspace/tear-down': undoOf('set-up'),
   'mail/send': effect({ email: z.email(), template: text }, 'template', 'messageId'),
-  'mail/deliver': effect({ email: z.email(), subject: text, text: longText }, 'email', 'messageId'),
+  'mail/deliver': effect(
+    { email: z.email(), subject: text, text: longText, unsubscribeUrl: webPage.optional() },
+    'email',
+    'messageId',
+  ),
   'push/deliver': effect({ token: text, title: text, text: longText }, 'token', 'messageId'),
 };
 

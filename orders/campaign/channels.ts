@@ -10,6 +10,7 @@ import { PartnerAnswerError, PartnerRefusedError, PartnerUnavailableError } from
 import type { PartnerCall } from '../partners/partner-client.ts';
 import type { Partners } from '../partners/partners.ts';
 import { SEGMENTS } from './segments.ts';
+import { UNSUBSCRIBE_URL, type UnsubscribeLinks } from './unsubscribe.ts';
 
 const email = z.email();
 const pushToken = z.string().regex(/^[A-Za-z0-9_:-]{16,256}$/);
@@ -26,22 +27,57 @@ const PUSH: AddressScheme = {
 /** What the shop's campaigns are made of, without the partners. */
 export const CATALOGUE: CampaignCatalogue = { segments: SEGMENTS, channels: [EMAIL, PUSH] };
 
-/** How the shop's campaigns leave the house. */
-export function createChannels({ mail, push }: Pick<Partners, 'mail' | 'push'>): NotificationChannel[] {
+/**
+ * How the shop's campaigns leave the house. Without `links` mails have none to unsubscribe by, and a template that names one is
+ * not sent.
+ */
+export function createChannels(
+  { mail, push }: Pick<Partners, 'mail' | 'push'>,
+  links: UnsubscribeLinks | undefined,
+): NotificationChannel[] {
   return [
     {
       ...EMAIL,
-      send: ({ address, subject, body, ...call }) =>
-        resultOf(mail.deliver({ email: address, subject, text: body }, callOf(call))),
+      send: (notification) =>
+        linked(EMAIL, links, notification, ({ address, subject, body, unsubscribeUrl, ...call }) =>
+          mail.deliver(
+            { email: address, subject, text: body, ...(unsubscribeUrl !== undefined && { unsubscribeUrl }) },
+            callOf(call),
+          ),
+        ),
       find: ({ idempotencyKey }) => mail.find('deliver', idempotencyKey),
     },
     {
       ...PUSH,
-      send: ({ address, subject, body, ...call }) =>
-        resultOf(push.deliver({ token: address, title: subject, text: body }, callOf(call))),
+      send: (notification) =>
+        linked(PUSH, links, notification, ({ address, subject, body, ...call }) =>
+          push.deliver({ token: address, title: subject, text: body }, callOf(call)),
+        ),
       find: ({ idempotencyKey }) => push.find('deliver', idempotencyKey),
     },
   ];
+}
+
+interface Linked extends Notification {
+  readonly unsubscribeUrl: string | undefined;
+}
+
+/** Puts the recipient's own link in. It is made now and not when the audience is frozen: the ledger holds no secret. */
+async function linked(
+  { name: channel }: AddressScheme,
+  links: UnsubscribeLinks | undefined,
+  notification: Notification,
+  deliver: (linked: Linked) => Promise<{ readonly messageId: string }>,
+): Promise<SendResult> {
+  const { campaign, address, subject, body } = notification;
+  const unsubscribeUrl = links?.urlOf({ campaign, channel, address });
+  if (unsubscribeUrl === undefined && body.includes(UNSUBSCRIBE_URL))
+    return {
+      kind: 'unsent',
+      reason: 'no link to unsubscribe: PUBLIC_URL or THROUGHLINE_SIGNING_SECRET is not set',
+    };
+  const fill = (text: string) => text.replaceAll(UNSUBSCRIBE_URL, unsubscribeUrl ?? '');
+  return resultOf(deliver({ ...notification, subject: fill(subject), body: fill(body), unsubscribeUrl }));
 }
 
 /** Partners group what they are asked for by order; of a campaign that is its id. */

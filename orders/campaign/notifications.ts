@@ -22,6 +22,7 @@ import {
 } from '../contract.ts';
 import type { Partners } from '../partners/partners.ts';
 import { CATALOGUE, createChannels } from './channels.ts';
+import type { UnsubscribeLinks } from './unsubscribe.ts';
 
 export interface NotificationsOptions {
   readonly name: string;
@@ -29,6 +30,8 @@ export interface NotificationsOptions {
   readonly database: Database;
   readonly sink: MessageSink;
   readonly partners: Pick<Partners, 'mail' | 'push'>;
+  /** Undefined: notifications have no link to unsubscribe by. */
+  readonly unsubscribeLinks: UnsubscribeLinks | undefined;
   readonly ackDeadlineMs: number;
   readonly leaseMs: number;
   readonly logger: Logger;
@@ -40,7 +43,7 @@ const MAX_IN_FLIGHT = 200;
 /** All of a process that sends campaigns: what brings them forward, what sends, and what asks about lost answers. */
 export function createNotifications(options: NotificationsOptions) {
   const { name, connection, database, sink, logger, ackDeadlineMs, leaseMs } = options;
-  const channels = createChannels(options.partners);
+  const channels = createChannels(options.partners, options.unsubscribeLinks);
   const worker = createWorker({
     source: createStreamingPullSource(connection, {
       subscription: NOTIFICATIONS_SUBSCRIPTION,

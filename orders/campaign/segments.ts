@@ -1,10 +1,12 @@
 import { defineSegment, type Segment } from '../../publisher/campaign/index.ts';
+import { UNSUBSCRIBE_URL } from './unsubscribe.ts';
 
 /** Whom the shop writes to. Fields: what templates may name. */
 const CUSTOMER = `
-  SELECT c.id AS key, c.email AS address, c.time_zone, c.email, c.first_name AS "firstName", to_char(c.since, 'YYYY-MM-DD') AS since
+  SELECT c.id AS key, c.email AS address, c.time_zone, c.email, c.first_name AS "firstName", to_char(c.since, 'YYYY-MM-DD') AS since,
+    '${UNSUBSCRIBE_URL}' AS "unsubscribeUrl"
   FROM shop.customer c`;
-const FIELDS = ['email', 'firstName', 'since'];
+const FIELDS = ['email', 'firstName', 'since', 'unsubscribeUrl'];
 
 const OWNS_WORKSPACE = `EXISTS (
   SELECT FROM shop.customer_order o WHERE lower(o.email) = lower(c.email) AND o.confirmed_at IS NOT NULL)`;

@@ -6,6 +6,7 @@ import type { Logger } from '../../shared/index.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import { serverSpanOf } from '../../shared/trace/instrumentation.ts';
 import { ORDER_KEY, SAGA_ID } from '../../shared/trace/semconv.ts';
+import type { UnsubscribeLinks } from '../campaign/unsubscribe.ts';
 import { CURRENCY, orderKeySchema, orderSchema, totalsOf } from '../order.ts';
 import { viewOrder } from '../order-view.ts';
 import { type OrderSaga, THREE_D_SECURE } from '../saga.ts';
@@ -14,6 +15,7 @@ import type { OrderEvents } from './order-events.ts';
 import { identify, placeOrder } from './place-order.ts';
 import type { ReturnState } from './return-state.ts';
 import type { OrderView } from './schemas.ts';
+import { createUnsubscribe } from './unsubscribe.ts';
 
 export interface OrderAppOptions {
   readonly database: Database;
@@ -21,6 +23,7 @@ export interface OrderAppOptions {
   readonly saga: OrderSaga;
   readonly events: OrderEvents;
   readonly returnState: ReturnState;
+  readonly unsubscribeLinks: UnsubscribeLinks;
   /** Whether this process takes requests: false while it starts and while it stops. */
   readonly isReady: () => boolean;
   readonly logger?: Logger | undefined;
@@ -51,6 +54,9 @@ export function createOrderApp(options: OrderAppOptions): Express {
     events.stream(response, order, () => read(order.orderKey));
   });
   app.get('/orders/:orderKey/3ds-return', (request, response) => goOn(options, request, response));
+  const unsubscribe = createUnsubscribe({ database, links: options.unsubscribeLinks });
+  app.get('/unsubscribe', unsubscribe.ask);
+  app.post('/unsubscribe', unsubscribe.take);
   app.use(notFound);
   app.use(problems(logger));
   return app;

@@ -8,11 +8,15 @@ const orderRequest = orderSchema.meta({ id: 'OrderRequest' });
 export const idempotencyKeySchema = z.string().min(1).max(255);
 export const returnQuerySchema = z.looseObject({ state: z.string().min(1).max(1_024) });
 
+/** A sealed address of at most 1,000 characters, and what goes with it. */
+export const unsubscribeQuerySchema = z.looseObject({ token: z.string().min(1).max(8_192) });
+
 const health = z.strictObject({ status: z.enum(['ok', 'ready']) }).meta({ id: 'Health' });
 const path = z.object({ orderKey: orderKeySchema });
 const json = (schema: z.ZodType) => ({ content: { 'application/json': { schema } } });
 const order = (description: string) => ({ description, ...json(orderViewSchema) });
 const away = 'The database cannot be reached; try again.';
+const page = (description: string) => ({ description, content: { 'text/html': { schema: z.string() } } });
 const refused = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: problemSchema } },
@@ -78,6 +82,29 @@ export function createOpenApi() {
             '409': refused('The state was used already.'),
             '410': refused('The order does not wait for the bank any more.'),
             '422': refused('The state is missing.'),
+            '503': refused(away),
+          },
+        },
+      },
+      '/unsubscribe': {
+        get: {
+          operationId: 'askToUnsubscribe',
+          requestParams: { query: unsubscribeQuerySchema },
+          responses: {
+            '200': page('Asks whether to unsubscribe; nothing is done yet.'),
+            '403': refused('The token is not one of ours.'),
+            '422': refused('The token is missing.'),
+            '503': refused(away),
+          },
+        },
+        post: {
+          operationId: 'unsubscribe',
+          requestParams: { query: unsubscribeQuerySchema },
+          responses: {
+            '200': page('Nothing of that category is sent to the address any more.'),
+            '403': refused('The token is not one of ours.'),
+            '404': refused('There is no such channel any more.'),
+            '422': refused('The token is missing.'),
             '503': refused(away),
           },
         },

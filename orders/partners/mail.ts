@@ -9,7 +9,13 @@ export interface MailPartner {
   send(request: { readonly email: string; readonly template: string }, call: PartnerCall): Promise<Sent>;
   /** One mail of many. */
   deliver(
-    request: { readonly email: string; readonly subject: string; readonly text: string },
+    request: {
+      readonly email: string;
+      readonly subject: string;
+      readonly text: string;
+      /** The partner makes the headers of RFC 8058 of it: `List-Unsubscribe` and `List-Unsubscribe-Post`. */
+      readonly unsubscribeUrl?: string;
+    },
     call: PartnerCall,
   ): Promise<Sent>;
   readonly find: LookUp;
@@ -19,7 +25,7 @@ export interface MailPartner {
 export function createMailPartner({ ask, askOnce, find }: MailParts): MailPartner {
   return {
     send: ({ email, template }, call) => ask('send', { email, template }, call, sent),
-    deliver: ({ email, subject, text }, call) => askOnce('deliver', { email, subject, text }, call, sent),
+    deliver: (request, call) => askOnce('deliver', { ...request }, call, sent),
     find,
   };
 }

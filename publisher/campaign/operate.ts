@@ -27,6 +27,8 @@ import { type CampaignView, viewCampaign } from './view.ts';
  */
 export interface OperateCampaignOptions extends Operator {
   readonly campaignId: string;
+  /** Kept with the action. */
+  readonly reason?: string | undefined;
 }
 
 export interface ReasonedOptions extends OperateCampaignOptions {
@@ -216,7 +218,7 @@ type Change = (tx: Transaction, row: CampaignRow) => Promise<object>;
 async function operate(
   database: Database,
   action: CampaignAction,
-  options: OperateCampaignOptions & { readonly reason?: string },
+  options: OperateCampaignOptions,
   change: Change,
 ): Promise<CampaignView> {
   const { campaignId, actor, via, reason } = options;
@@ -257,10 +259,13 @@ function campaignLinks({ span }: CampaignRow): Link[] {
 
 function refusal(action: CampaignAction, row: CampaignRow): CampaignStateError {
   const { id, state, approved_by, approved_at, cancelled_by, reason } = row;
-  const by = (who: string | null, at?: Date | null) =>
-    `it was ${who === approved_by ? 'approved' : 'cancelled'} by ${who}${at ? ` at ${at.toISOString()}` : ''}`;
-  if (state === 'cancelled') return new CampaignStateError(id, state, `${by(cancelled_by)}: ${reason}`);
+  if (state === 'cancelled')
+    return new CampaignStateError(id, state, `it was cancelled by ${cancelled_by}: ${reason}`);
   if (action === 'approve' && approved_by !== null)
-    return new CampaignStateError(id, state, by(approved_by, approved_at));
+    return new CampaignStateError(
+      id,
+      state,
+      `it was approved by ${approved_by} at ${approved_at?.toISOString()}`,
+    );
   return new CampaignStateError(id, state, `expected ${POSSIBLE_IN[action].join(' or ')} to ${action} it`);
 }

@@ -19,6 +19,11 @@ describe('throughline: arguments and settings', () => {
       ...['diff', 'apply'].map((name) => ['topology', name]),
       ['admin', 'serve'],
       ['slo', 'report'],
+      ...[
+        ...['create', 'preview', 'approve', 'start', 'pause', 'resume', 'cancel'],
+        ...['status', 'list', 'watch'],
+      ].map((name) => ['campaign', name]),
+      ...['add', 'remove'].map((name) => ['suppression', name]),
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);

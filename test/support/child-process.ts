@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** After this the process is killed, in ms. Default PATIENCE_MS. */
   readonly timeoutMs?: number;
+  /** What it can read, and then the end. Default: it has no input. */
+  readonly input?: string;
 }
 
 export interface Ended {
@@ -35,9 +37,10 @@ export async function runToEnd(
   const child = spawn(command, args, {
     cwd: ROOT,
     env: cleanEnvironment(options.env),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
   endWithTest(child);
+  child.stdin?.on('error', () => {}).end(options.input); // it may have ended without reading
   const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? PATIENCE_MS);
   const [stdout, stderr, exitCode] = await Promise.all([
     textOf(child.stdout),
