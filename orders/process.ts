@@ -40,6 +40,7 @@ export async function runProcess(
     serviceName: name,
     otlpEndpoint: config.otlpEndpoint,
     spans: config.spans,
+    sampling: { keep: config.keptShare, slowMs: config.slowMs },
     batch: { scheduledDelayMs: config.spanDelayMs },
   });
   const database = openDatabase({ connectionString: config.databaseUrl, applicationName: name, logger });

@@ -1,8 +1,8 @@
-import { type Span, trace } from '@opentelemetry/api';
+import type { Span } from '@opentelemetry/api';
 import type { OutgoingMessage } from '../shared/pubsub/message-sink.ts';
 import { restoreCarrier } from '../shared/trace/carrier.ts';
 import { type InjectOptions, injectContext } from '../shared/trace/message-context.ts';
-import { startOutboxSendSpan } from '../shared/trace/send-span.ts';
+import { messageContext, onlyIfSampled, startOutboxSendSpan } from '../shared/trace/send-span.ts';
 import type { UnsentRow } from './outbox-rows.ts';
 
 /** A row on its way, in its `send` span. */
@@ -17,12 +17,13 @@ export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
   const data = row.bytes ?? Buffer.from(row.data);
   const { id: rowId, topic, job_id: jobId, job_type: jobType, sends } = row;
   const orderingKey = row.ordering_key ?? undefined;
-  const span = startOutboxSendSpan(
+  const started = startOutboxSendSpan(
     { rowId, topic, jobId, jobType, orderingKey, bodyBytes: data.byteLength, sends },
     parent,
   );
+  const span = onlyIfSampled(started);
   const attributes = { ...row.attributes };
-  injectContext(attributes, trace.setSpan(parent, span), baggage);
+  injectContext(attributes, messageContext(parent, span), baggage);
   return {
     row,
     span,

@@ -30,9 +30,11 @@ import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
 import { orderAttributes } from './order-key.ts';
 import { setSpanKeeper } from './release.ts';
+import { createOrderSampler, DEFAULT_SLOW_MS, type KeptBecause, type SamplingOptions } from './sampling.ts';
 import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 import { createSpanHold } from './span-hold.ts';
 import { createIdGenerator } from './span-ids.ts';
+import { createTail, type Tail } from './tail.ts';
 import { createW3CPropagator } from './w3c-propagator.ts';
 
 /** The OpenTelemetry SDK is set up here, and imported nowhere else. */
@@ -44,7 +46,9 @@ export interface TelemetryOptions {
   /** Further exporters, for instance the testing kit's collector. */
   readonly exporters?: readonly SpanExporter[];
   readonly metricReaders?: readonly MetricReader[];
-  /** Default: everything, or what the parent's sampler chose. */
+  /** The share of orders that is kept, besides those that fail or are slow (sampling.ts, tail.ts). Default: everything is. */
+  readonly sampling?: SamplingOptions | undefined;
+  /** Decides in place of `sampling`, at the start of each span alone. Default: everything, or what the parent's sampler chose. */
   readonly sampler?: Sampler;
   /** Default: W3C Trace Context and Baggage. */
   readonly propagator?: TextMapPropagator;
@@ -91,10 +95,14 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     }),
   );
   const meterProvider = new MeterProvider({ resource, readers: metricReaders(options) });
-  const holding = holdingProcessor(batchProcessors(options, meterProvider));
+  const sampling =
+    options.sampler || !options.sampling || options.sampling.keep >= 1 ? undefined : options.sampling;
+  const tail = sampling && createTail<ReadableSpan>(sampling);
+  if (tail) observeTail(tail, meterProvider);
+  const holding = holdingProcessor(batchProcessors(options, meterProvider), tail);
   const tracerProvider = new BasicTracerProvider({
     resource,
-    sampler: reservingSampler(options.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
+    sampler: reservingSampler(options.sampler ?? samplerOf(sampling)),
     idGenerator: createIdGenerator(new RandomIdGenerator()),
     // Without a meter provider of its own: counting every span's start and end costs more than it tells.
     spanProcessors: [orderKeyProcessor(), holding],
@@ -103,9 +111,26 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
   setSpanKeeper({
     release: holding.release,
     save: options.spans === 'before-commit' ? createBoundedFlush(flushSpans) : undefined,
+    slowMs: sampling && (sampling.slowMs ?? DEFAULT_SLOW_MS),
   });
   register(tracerProvider, meterProvider, options.propagator ?? w3cPropagator());
   return lifecycle(tracerProvider, meterProvider);
+}
+
+function samplerOf(sampling: SamplingOptions | undefined): Sampler {
+  return sampling
+    ? (createOrderSampler(sampling) as Sampler) // the API's words for it are the SDK's, with a type each
+    : new ParentBasedSampler({ root: new AlwaysOnSampler() });
+}
+
+/** Read when metrics are: a counter's call for each span that is left out would cost more than leaving it out. */
+function observeTail(tail: Tail<ReadableSpan>, meterProvider: MeterProvider): void {
+  const meter = meterProvider.getMeter('throughline');
+  for (const name of ['dropped', 'kept'] as const) {
+    meter.createObservableCounter(`throughline.sampling.${name}`).addCallback((result) => {
+      for (const [reason, spans] of Object.entries(tail[name])) result.observe(spans, { reason });
+    });
+  }
 }
 
 function register(
@@ -227,8 +252,12 @@ function orderKeyProcessor(): SpanProcessor {
 }
 
 /** Hands spans on once their local root has ended (span-hold.ts). */
-function holdingProcessor(inner: readonly SpanProcessor[]): SpanProcessor & { release(from: Context): void } {
+function holdingProcessor(
+  inner: readonly SpanProcessor[],
+  tail: Tail<ReadableSpan> | undefined,
+): SpanProcessor & { release(from: Context, because?: KeptBecause): void } {
   const hold = createSpanHold<ReadableSpan>({
+    tail,
     forward: (span) => {
       for (const processor of inner) processor.onEnd(span);
     },
@@ -246,9 +275,9 @@ function holdingProcessor(inner: readonly SpanProcessor[]): SpanProcessor & { re
     shutdown: async () => {
       await Promise.all(inner.map((processor) => processor.shutdown()));
     },
-    release: (from) => {
+    release: (from, because) => {
       const span = trace.getSpanContext(from);
-      if (span) hold.release(span);
+      if (span) hold.release(span, because);
     },
   };
 }
