@@ -1,4 +1,3 @@
-import { trace } from '@opentelemetry/api';
 import type { z } from 'zod';
 import type { Job } from '../shared/job/define.ts';
 import { checkNumbers } from '../shared/options.ts';

@@ -62,8 +62,10 @@ function injectTraceparent<Carrier>(
   const span = named ?? trace.getSpanContext(context);
   if (!span || !isSpanContextValid(span)) return;
   const { traceState } = span;
-  if ((traceState && !(traceState instanceof OtTraceState)) || span.traceFlags > 3)
-    return traceContext.inject(named ? trace.setSpanContext(context, named) : context, carrier, setter);
+  if ((traceState && !(traceState instanceof OtTraceState)) || span.traceFlags > 3) {
+    traceContext.inject(named ? trace.setSpanContext(context, named) : context, carrier, setter);
+    return;
+  }
   setter.set(carrier, 'traceparent', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
   if (traceState) setter.set(carrier, 'tracestate', traceState.serialize());
 }
