@@ -14,6 +14,7 @@ import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
 import { addSagaShow } from './saga-show.ts';
 import { addSagaSkip } from './saga-skip.ts';
+import { addSamplingEstimate } from './sampling-estimate.ts';
 
 const { version } = createRequire(import.meta.url)('throughline/package.json') as { version: string };
 
@@ -47,6 +48,7 @@ export function createProgram(): Command {
   addDeadLetterShow(deadLetter);
   addDeadLetterRedrive(deadLetter);
   addDeadLetterDrop(deadLetter);
+  addSamplingEstimate(program.command('sampling').description('sampling: what it costs'));
   return program;
 }
 

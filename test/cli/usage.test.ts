@@ -14,6 +14,7 @@ describe('throughline: arguments and settings', () => {
       ...['list', 'show', 'retry', 'skip', 'resolve'].map((name) => ['saga', name]),
       ...['add', 'list', 'lift'].map((name) => ['fence', name]),
       ...['list', 'show', 'redrive', 'drop'].map((name) => ['dead-letter', name]),
+      ['sampling', 'estimate'],
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);
@@ -48,6 +49,15 @@ describe('throughline: arguments and settings', () => {
     [
       ['db', 'status', '--schema', 'other'],
       expect.stringContaining("argument 'other' is invalid. Allowed choices are throughline, shop, all."),
+    ],
+    [['sampling', 'estimate'], "required option '--rps <number>' not specified"],
+    [
+      ['sampling', 'estimate', '--rps', 'many'],
+      "option '--rps <number>' argument 'many' is invalid. It must be a number.",
+    ],
+    [
+      ['sampling', 'estimate', '--rps', '-5', '--keep', '5'],
+      'sampling estimate: requests per second: expected a number from 0 on; keep: expected a share from 0 to 1',
     ],
   ])('refuses %j in one line, with exit code 2', async (args, line) => {
     const ended = await throughline(args, SOMEWHERE);
