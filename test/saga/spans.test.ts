@@ -373,7 +373,9 @@ describe('in a trace that is not sampled', () => {
 });
 
 describe('in an order that its coin drops', () => {
-  const dropped = { sampling: { keep: 0, slowMs: 200 } };
+  const SLOW_MS = 1_500;
+  const slowly = () => new Promise<void>((resolve) => setTimeout(resolve, SLOW_MS + 50));
+  const dropped = { sampling: { keep: 0, slowMs: SLOW_MS } };
   const keptOf = (spans: readonly SpanRecord[]) =>
     Object.fromEntries(spans.map(({ name, attributes }) => [name, attributes['throughline.kept']]));
 
@@ -422,9 +424,10 @@ describe('in an order that its coin drops', () => {
     const engine = await lab.start([order]);
     const sagaId = await place(engine, 'o-22', { wait: true });
     await lab.reaches(sagaId, 'waiting');
+    await slowly(); // the customer
     await engine.signal(sagaId, '3ds', null);
     expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
-    hooks.capture = () => new Promise((resolve) => setTimeout(resolve, 250));
+    hooks.capture = slowly;
     const slowId = await place(engine, 'o-23', { wait: true });
     await lab.reaches(slowId, 'waiting');
     await engine.signal(slowId, '3ds', null);
