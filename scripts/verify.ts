@@ -41,6 +41,7 @@ const CHECKS: readonly Check[] = [
       ]),
   bench('messaging', '--quick', '--json'),
   bench('sagas', '--quick', '--json'),
+  bench('telemetry', '--quick', '--json'),
 ];
 
 function bench(...args: readonly string[]): Check {
