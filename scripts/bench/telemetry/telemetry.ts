@@ -11,7 +11,7 @@ import { type Assignment, MODES, type Mode, type Window, type WindowRun } from '
 
 const PROCESS = fileURLToPath(new URL('./process.ts', import.meta.url));
 const TIMEOUT_MS = 3_600_000;
-const CONCURRENCY = 50;
+const CONCURRENCY = 200;
 
 const FULL = {
   rounds: 12,
