@@ -56,6 +56,9 @@ const ids = {
   span: fc.oneof(hex(16), fc.constant('0'.repeat(16))),
 };
 const traceparent = fc.oneof(
+  fc
+    .tuple(hex(32), hex(16), fc.integer({ min: 0, max: 3 }))
+    .map(([traceId, spanId, flags]) => `00-${traceId}-${spanId}-0${flags}`),
   fc.tuple(ids.trace, ids.span, hex(2)).map(([traceId, spanId, flags]) => `00-${traceId}-${spanId}-${flags}`),
   fc
     .tuple(hex(2), ids.trace, ids.span)
