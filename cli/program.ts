@@ -22,6 +22,7 @@ import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
 import { addSagaShow } from './saga-show.ts';
 import { addSagaSkip } from './saga-skip.ts';
+import { addSamplingEstimate } from './sampling-estimate.ts';
 import { addSloReport } from './slo-report.ts';
 import { addTopologyApply } from './topology-apply.ts';
 import { addTopologyDiff } from './topology-diff.ts';
@@ -76,6 +77,7 @@ export function createProgram(): Command {
   const slo = program.command('slo').description('objectives: what was promised, and what became of it');
   addSloReport(slo);
   addCampaignCommands(program);
+  addSamplingEstimate(program.command('sampling').description('sampling: what it costs'));
   return program;
 }
 

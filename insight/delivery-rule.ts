@@ -1,10 +1,11 @@
-import { CONTEXT_SOURCE, JOB_ID } from '../shared/trace/semconv.ts';
+import { CONTEXT_SOURCE, JOB_ID, SAMPLING_KEPT } from '../shared/trace/semconv.ts';
 import { type BrokenSpan, broken, describeSpan } from './disconnection.ts';
 import type { SpanNode } from './trace-graph.ts';
 
 /**
  * The span that processes a message is tied to the span that sent it: as its child, or, when late work began a new
- * root, by a `producer` link. A message without any context has nothing to be tied to.
+ * root, by a `producer` link. A message without any context has nothing to be tied to. Of an order that was not sampled
+ * `send` spans are not reported: what is kept of it nevertheless hangs on what its job was enqueued in.
  */
 export function checkDelivery(node: SpanNode, externalParents: ReadonlySet<string>): readonly BrokenSpan[] {
   const { span } = node;
@@ -40,6 +41,7 @@ function checkLinkedRoot(node: SpanNode, externalParents: ReadonlySet<string>): 
 
 function checkSender(node: SpanNode, sender: SpanNode): readonly BrokenSpan[] {
   if (sender.span.kind !== 'PRODUCER') {
+    if (node.span.attributes[SAMPLING_KEPT] !== undefined) return [];
     const complaint = `processes a message and is tied to ${describeSpan(sender.span)}, which sends none (kind ${sender.span.kind})`;
     return [broken('send-missing', node.span, complaint)];
   }

@@ -44,6 +44,7 @@ export async function runProcess(
       scrape: { host: config.prometheusHost, port: config.prometheusPort },
     }),
     runtimeMetrics: true,
+    sampling: { keep: config.keptShare, slowMs: config.slowMs },
     batch: { scheduledDelayMs: config.spanDelayMs },
   });
   const database = openDatabase({ connectionString: config.databaseUrl, applicationName: name, logger });

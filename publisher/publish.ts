@@ -1,4 +1,3 @@
-import { trace } from '@opentelemetry/api';
 import type { z } from 'zod';
 import type { Job } from '../shared/job/define.ts';
 import { checkNumbers } from '../shared/options.ts';
@@ -7,7 +6,7 @@ import type { MessageSink, OutgoingMessage } from '../shared/pubsub/message-sink
 import { injectContext } from '../shared/trace/message-context.ts';
 import { errorType, recordError } from '../shared/trace/record-error.ts';
 import { MESSAGING_MESSAGE_ID } from '../shared/trace/semconv.ts';
-import { countSent, startSendSpan } from '../shared/trace/send-span.ts';
+import { countSent, messageContext, startSendSpan } from '../shared/trace/send-span.ts';
 import type { BatchingOptions } from './batcher.ts';
 import { createLanes } from './lanes.ts';
 import { type PublishOptions, prepareJob } from './prepare-job.ts';
@@ -86,7 +85,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     const { jobId, orderingKey } = facts;
     const span = startSendSpan(facts, parent, publishOptions.links && { links: [...publishOptions.links] });
     try {
-      injectContext(envelope.attributes, trace.setSpan(parent, span), options);
+      injectContext(envelope.attributes, messageContext(parent, span), options);
       const message: OutgoingMessage = orderingKey ? { ...envelope, orderingKey } : envelope;
       checkMessage(message);
       const messageId = await lanes.add(job.topic, message);

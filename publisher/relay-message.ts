@@ -1,10 +1,10 @@
-import { type Span, trace } from '@opentelemetry/api';
+import type { Span } from '@opentelemetry/api';
 import { campaignOf } from '../shared/job/campaign.ts';
 import type { OutgoingMessage } from '../shared/pubsub/message-sink.ts';
 import { restoreCarrier } from '../shared/trace/carrier.ts';
 import { restoredLinks } from '../shared/trace/links.ts';
 import { type InjectOptions, injectContext } from '../shared/trace/message-context.ts';
-import { startOutboxSendSpan } from '../shared/trace/send-span.ts';
+import { messageContext, onlyIfSampled, startOutboxSendSpan } from '../shared/trace/send-span.ts';
 import type { UnsentRow } from './outbox-rows.ts';
 
 /** A row on its way, in its `send` span. */
@@ -19,7 +19,7 @@ export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
   const data = row.bytes ?? Buffer.from(row.data);
   const { id: rowId, topic, job_id: jobId, job_type: jobType, sends } = row;
   const orderingKey = row.ordering_key ?? undefined;
-  const span = startOutboxSendSpan(
+  const started = startOutboxSendSpan(
     {
       ...{ rowId, topic, jobId, jobType, orderingKey, bodyBytes: data.byteLength, sends },
       campaign: campaignOf(row.attributes),
@@ -27,8 +27,9 @@ export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
     parent,
     { links: restoredLinks(row.links) },
   );
+  const span = onlyIfSampled(started);
   const attributes = { ...row.attributes };
-  injectContext(attributes, trace.setSpan(parent, span), baggage);
+  injectContext(attributes, messageContext(parent, span), baggage);
   return {
     row,
     span,

@@ -30,6 +30,8 @@ const CHECKS: readonly Check[] = [
     : [tests('tests on a given PostgreSQL', { files: ON_POSTGRES, env: { DATABASE_URL: databaseUrl } })]),
   benchmark('messaging', '--quick'),
   benchmark('sagas', '--quick'),
+  benchmark('campaign', '--quick'),
+  benchmark('telemetry', '--quick'),
 ];
 
 const failed: string[] = [];

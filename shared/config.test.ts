@@ -67,3 +67,18 @@ describe('refuses', () => {
     expect(problemsOf(env)).toHaveLength(1);
   });
 });
+
+test.each([
+  [{}, 1],
+  [{ OTEL_TRACES_SAMPLER: 'always_on', OTEL_TRACES_SAMPLER_ARG: '0.5' }, 1],
+  [{ OTEL_TRACES_SAMPLER: 'parentbased_always_off' }, 0],
+  [{ OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.05' }, 0.05],
+  [{ OTEL_TRACES_SAMPLER: 'parentbased_traceidratio' }, 1],
+])('the share of orders that is kept by %j is %d', (env, share) => {
+  expect(readConfig(env as NodeJS.ProcessEnv).keptShare).toBe(share);
+});
+
+test('a sampler or a share that is none is refused', () => {
+  const env = { OTEL_TRACES_SAMPLER: 'sometimes', OTEL_TRACES_SAMPLER_ARG: '5', THROUGHLINE_SLOW_MS: '0' };
+  expect(problemsOf(env).map((problem) => problem.split(':')[0])).toEqual(Object.keys(env));
+});

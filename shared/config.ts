@@ -51,6 +51,14 @@ export interface Config {
   readonly spanDelayMs: number;
   /** `THROUGHLINE_SPANS`: `before-commit` exports spans before what they tell of becomes final. Default `buffered`. */
   readonly spans: 'buffered' | 'before-commit';
+  /**
+   * `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`: the share of orders whose spans are kept whatever becomes of them,
+   * 0 to 1. `[parentbased_]traceidratio` takes it from the argument (the coin is the order's, though); `…always_off` is 0.
+   * Default `parentbased_always_on`, which is 1.
+   */
+  readonly keptShare: number;
+  /** `THROUGHLINE_SLOW_MS`: work that took as long is kept although its order is not, in ms. Default 2_000. */
+  readonly slowMs: number;
   /** `PATH`, `CLOUDSDK_ROOT_DIR` and `JAVA_HOME`: where Google's emulator and Java are looked for. */
   readonly searchPath: string;
   readonly cloudSdkRoot: string | undefined;
@@ -99,12 +107,29 @@ const environment = z.object({
   THROUGHLINE_ACK_DEADLINE_MS: z.coerce.number().int().min(10_000).max(600_000).default(30_000),
   OTEL_BSP_SCHEDULE_DELAY: z.coerce.number().int().min(1).default(1_000),
   THROUGHLINE_SPANS: z.enum(['buffered', 'before-commit']).default('buffered'),
+  OTEL_TRACES_SAMPLER: z
+    .enum([
+      'always_on',
+      'always_off',
+      'traceidratio',
+      'parentbased_always_on',
+      'parentbased_always_off',
+      'parentbased_traceidratio',
+    ])
+    .default('parentbased_always_on'),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number('expected a share from 0 to 1').min(0).max(1).default(1),
+  THROUGHLINE_SLOW_MS: z.coerce.number().int().min(1).default(2_000),
   PATH: z.string().default(''),
   CLOUDSDK_ROOT_DIR: z.string().optional(),
   JAVA_HOME: z.string().optional(),
   NO_COLOR: z.string().optional(),
   CI: z.string().optional(),
 });
+
+function keptShare(sampler: string, share: number): number {
+  if (sampler.endsWith('ratio')) return share;
+  return sampler.endsWith('always_on') ? 1 : 0;
+}
 
 function isHostAndPort(text: string): boolean {
   const [, port] = /^[^\s/:]+:(\d{1,5})$/.exec(text) ?? [];
@@ -163,6 +188,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     ackDeadlineMs: e.THROUGHLINE_ACK_DEADLINE_MS,
     spanDelayMs: e.OTEL_BSP_SCHEDULE_DELAY,
     spans: e.THROUGHLINE_SPANS,
+    keptShare: keptShare(e.OTEL_TRACES_SAMPLER, e.OTEL_TRACES_SAMPLER_ARG),
+    slowMs: e.THROUGHLINE_SLOW_MS,
     searchPath: e.PATH,
     cloudSdkRoot: e.CLOUDSDK_ROOT_DIR,
     javaHome: e.JAVA_HOME,

@@ -5,7 +5,7 @@ import { notFound, ProblemError, parseOrRefuse, problems } from '../../shared/ht
 import type { Logger } from '../../shared/index.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import { serverSpanOf } from '../../shared/trace/instrumentation.ts';
-import { ORDER_KEY, SAGA_ID } from '../../shared/trace/semconv.ts';
+import { ORDER_KEY, SAGA_ID, SPAN_WAITS } from '../../shared/trace/semconv.ts';
 import type { UnsubscribeLinks } from '../campaign/unsubscribe.ts';
 import { CURRENCY, orderKeySchema, orderSchema, totalsOf } from '../order.ts';
 import { viewOrder } from '../order-view.ts';
@@ -51,6 +51,7 @@ export function createOrderApp(options: OrderAppOptions): Express {
   });
   app.get('/orders/:orderKey/events', async (request, response) => {
     const order = await found(request, read);
+    serverSpanOf(request)?.setAttribute(SPAN_WAITS, true);
     events.stream(response, order, () => read(order.orderKey));
   });
   app.get('/orders/:orderKey/3ds-return', (request, response) => goOn(options, request, response));

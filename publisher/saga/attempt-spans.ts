@@ -11,6 +11,7 @@ import { type Carrier, captureCarrier, spanContextOf } from '../../shared/trace/
 import { emitReservedSpan, type ReservedSpan } from '../../shared/trace/durable-span.ts';
 import { links, linkTo } from '../../shared/trace/links.ts';
 import { recordError } from '../../shared/trace/record-error.ts';
+import { asKept, isSampled, keeping } from '../../shared/trace/sampling.ts';
 import {
   ERROR_TYPE,
   SAGA_ATTEMPT,
@@ -18,6 +19,7 @@ import {
   SAGA_COMPENSATION_ORIGINAL_TRACE_ID,
   SAGA_STEP,
   SAGA_WAIT_MS,
+  SAMPLING_KEPT,
 } from '../../shared/trace/semconv.ts';
 import { deriveIds, startWithIds, withDerivedIds } from '../../shared/trace/span-ids.ts';
 import { tracer } from '../../shared/trace/tracer.ts';
@@ -32,6 +34,8 @@ import type { AttemptSpan, SagaEvent, StoredError } from './event.ts';
  * S2. Nothing is held open over a wait: an attempt that suspends, or that a worker runs, is reserved and told at its end.
  * S3. Everything is told before the checkpoint that makes it final, and can be made to be exported before it too
  *     (release.ts), so that no crash loses it; told twice it has the same ids.
+ * S4. What undoes a saga is sampled, whatever the order's coin said: by then it is known that the saga failed. That an
+ *     attempt was kept because it failed or was slow the journal says by its span's sampled flag.
  */
 export type AttemptKind = 'step' | 'compensate' | 'resume';
 
@@ -59,14 +63,15 @@ export function nameOf(saga: ActiveSaga, { kind, step }: AttemptFacts): string {
 /** Starts an attempt's span; its context is what the attempt is run in. */
 export function startAttempt(saga: ActiveSaga, facts: AttemptFacts): LiveAttempt {
   const seed = seedOf(saga, facts);
+  const parent = facts.kind === 'compensate' ? keeping(saga.context, 'compensates') : saga.context; // S4
   const span = startWithIds(deriveIds(seed), () =>
     tracer().startSpan(
       nameOf(saga, facts),
       { attributes: attemptAttributes(saga, facts), links: attemptLinks(saga, facts) },
-      saga.context,
+      parent,
     ),
   );
-  const context = withDerivedIds(trace.setSpan(saga.context, span), seed);
+  const context = withDerivedIds(trace.setSpan(parent, span), seed);
   const live = { startMs: Date.now(), span, context };
   if (facts.kind === 'resume') resumes.set(saga, live);
   return live;
@@ -85,13 +90,18 @@ export function endAttempt({ span, startMs }: LiveAttempt, error?: unknown): Att
   return { span: traceparentOf(span), startMs, endMs: Date.now() };
 }
 
-/** S2. What stands for an attempt that goes on elsewhere or later. */
-export function reserveAttempt(saga: ActiveSaga, facts: AttemptFacts, startMs: number): ReservedSpan {
+/** S2. What stands for an attempt that goes on elsewhere or later. `live`: what was begun of it here. */
+export function reserveAttempt(
+  saga: ActiveSaga,
+  facts: AttemptFacts,
+  startMs: number,
+  live?: LiveAttempt,
+): ReservedSpan {
   const parent = trace.getSpanContext(saga.context);
   const { spanId } = deriveIds(seedOf(saga, facts));
-  const self = parent
-    ? captureCarrier(trace.setSpanContext(saga.context, { ...parent, spanId, isRemote: false }))
-    : {};
+  const isKept = facts.kind === 'compensate' || (live && isSampled(live.span.spanContext())); // S4
+  const own = parent && { ...(isKept ? asKept(parent) : parent), spanId, isRemote: false };
+  const self = own ? captureCarrier(trace.setSpanContext(saga.context, own)) : {};
   return { name: nameOf(saga, facts), kind: SpanKind.INTERNAL, startMs, self, parent: saga.span.self };
 }
 
@@ -100,14 +110,18 @@ export function tellAttempt(
   saga: ActiveSaga,
   facts: AttemptFacts,
   reserved: ReservedSpan,
-  { waitMs, error }: { readonly waitMs: number; readonly error?: StoredError },
+  {
+    waitMs,
+    error,
+    sampled,
+  }: { readonly waitMs: number; readonly error?: StoredError; readonly sampled?: boolean },
 ): AttemptSpan {
   const endMs = Date.now();
-  emitAttempt(saga, facts, reserved, { endMs, waitMs, error });
+  emitAttempt(saga, facts, reserved, { endMs, waitMs, error, ...(sampled && { sampled }) });
   const resume = resumes.get(saga);
   resumes.delete(saga);
   return {
-    span: onlyTraceparent(reserved.self),
+    span: onlyTraceparent(sampled ? asSampled(reserved.self) : reserved.self),
     startMs: reserved.startMs,
     endMs,
     waitMs,
@@ -129,10 +143,11 @@ export function emitAttempt(
   { endMs, waitMs, error, sampled }: AttemptEnded,
 ): void {
   const waited = waitMs === undefined ? {} : { [SAGA_WAIT_MS]: waitMs };
+  const kept = sampled && !isSampled(spanContextOf(reserved.self)) ? { [SAMPLING_KEPT]: 'journal' } : {};
   emitReservedSpan(reserved, {
     endMs,
     ...(sampled && { sampled }),
-    attributes: { ...attemptAttributes(saga, facts), ...waited, ...errorAttributes(error) },
+    attributes: { ...attemptAttributes(saga, facts), ...waited, ...kept, ...errorAttributes(error) },
     links: attemptLinks(saga, facts),
     ...errorStatus(error),
     events: waitMs ? [{ name: 'waited', timeMs: endMs, attributes: waited }] : [],
@@ -233,4 +248,8 @@ function traceparentOf(span: Span): Carrier {
 
 export function onlyTraceparent({ traceparent }: Carrier): Carrier {
   return traceparent === undefined ? {} : { traceparent };
+}
+
+function asSampled({ traceparent }: Carrier): Carrier {
+  return traceparent === undefined ? {} : { traceparent: traceparent.replace(/-0[0-9a-f]$/, '-01') };
 }

@@ -1,6 +1,8 @@
 import type { z } from 'zod';
 import { sagaResultJob } from '../../shared/job/saga-result.ts';
 import { refuseUnstorable, storableText } from '../../shared/storable.ts';
+import { spanContextOf } from '../../shared/trace/carrier.ts';
+import { isSampled } from '../../shared/trace/sampling.ts';
 import type { ActiveSaga, PendingSignal } from './active-saga.ts';
 import { asJson, storedError } from './attempt.ts';
 import { tellAttempt } from './attempt-spans.ts';
@@ -62,13 +64,15 @@ function signalled(saga: ActiveSaga, command: Await, { payload, carrier }: Pendi
   return { kind: 'signalled', ...facts, payload, carrier, atMs: Date.now() };
 }
 
-function jobResult(saga: ActiveSaga, command: Await, { payload }: PendingSignal): SagaEvent {
+/** A result that comes from a sampled span in a saga that is not sampled: the worker had trouble, and kept what it has. */
+function jobResult(saga: ActiveSaga, command: Await, { payload, carrier }: PendingSignal): SagaEvent {
   const read = readResult(saga, command.index, payload);
   if ('error' in read) return gaveUp(saga, command, read.error);
   const state = saga.state.steps[command.index];
   const [step, attempt] = [state?.name ?? '', state?.attempt ?? 1];
   const waitMs = Date.now() - command.waiting.sinceMs;
-  const span = tellAttempt(saga, { kind: 'step', step, attempt }, command.waiting.span, { waitMs });
+  const sampled = isSampled(spanContextOf(carrier));
+  const span = tellAttempt(saga, { kind: 'step', step, attempt }, command.waiting.span, { waitMs, sampled });
   return { kind: 'completed', step, attempt, result: read.result, ...span };
 }
 

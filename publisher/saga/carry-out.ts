@@ -163,7 +163,7 @@ function suspended(
     signal: suspension.suspend,
     data: asJson(suspension.data),
     deadlineMs: atMs + suspension.timeoutMs,
-    span: reserveAttempt(saga, facts, live.startMs),
+    span: reserveAttempt(saga, facts, live.startMs, live),
     atMs,
   };
   return { kind: 'events', events: [event] };

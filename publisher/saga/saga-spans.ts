@@ -2,6 +2,7 @@ import { type Attributes, type Link, SpanKind, SpanStatusCode } from '@opentelem
 import { type Carrier, spanContextOf } from '../../shared/trace/carrier.ts';
 import { emitReservedSpan } from '../../shared/trace/durable-span.ts';
 import { links, linkTo } from '../../shared/trace/links.ts';
+import { isSlow } from '../../shared/trace/release.ts';
 import {
   ERROR_TYPE,
   SAGA_FAILED_STEP,
@@ -10,6 +11,7 @@ import {
   SAGA_STEP,
   SAGA_VERSION,
   SAGA_WAIT_MS,
+  SAMPLING_KEPT,
 } from '../../shared/trace/semconv.ts';
 import type { ActiveSaga } from './active-saga.ts';
 import {
@@ -30,14 +32,18 @@ import type { SagaState } from './machine.ts';
  * Emits the saga's span: at its end, and when it is stuck, which may last.
  *
  * When the process that began the saga died, its request may never have been reported, and in a trace that was not sampled
- * it never is: the saga is then a root in the request's trace, links to it, and is told whole, from the journal.
+ * it never is: the saga is then a root in the request's trace, links to it, and is told whole, from the journal. Of sagas
+ * that were not sampled those are told that failed, in which an attempt was kept (attempt-spans.ts: S4), or that were slow
+ * without the time in which they waited.
  */
 export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): void {
   const outcome = state.phase;
   const isFailed = outcome !== 'confirmed';
-  const isLost = isFailed && !isSampled(saga.span.self);
-  const isRoot = isLost || state.wasTakenOver;
   const waitMs = saga.history.reduce((sum, event) => sum + (('waitMs' in event && event.waitMs) || 0), 0);
+  const isLost =
+    !wasSampled(saga.span.self) &&
+    (isFailed || saga.history.some(wasKept) || isSlow(endMs - saga.span.startMs - waitMs));
+  const isRoot = isLost || state.wasTakenOver;
   emitReservedSpan(saga.span, {
     endMs,
     asRoot: isRoot,
@@ -47,6 +53,7 @@ export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): voi
       [SAGA_VERSION]: saga.definition.version,
       [SAGA_OUTCOME]: outcome,
       [SAGA_WAIT_MS]: waitMs,
+      ...(isLost && { [SAMPLING_KEPT]: 'journal' }),
       ...(state.failure && {
         [SAGA_FAILED_STEP]: state.failure.step,
         [ERROR_TYPE]: state.failure.error.type,
@@ -58,7 +65,12 @@ export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): voi
     }),
     events: saga.history.flatMap(sagaEvents),
   });
-  if (isRoot) retell(saga, isLost);
+  if (isRoot) retell(saga, { sampled: isLost, all: state.wasTakenOver });
+}
+
+/** Of a saga that was not sampled: the attempt failed, was slow, or undid something. */
+function wasKept(event: SagaEvent): boolean {
+  return 'endMs' in event && spanContextOf(event.span) !== undefined && wasSampled(event.span);
 }
 
 function sagaLinks(saga: ActiveSaga, state: SagaState, isRoot: boolean): Link[] {
@@ -91,17 +103,22 @@ function sagaEvents(event: SagaEvent): { name: string; timeMs: number; attribute
 
 /**
  * The journal is the trace of last resort: every attempt with its true ids and times. Of a saga that was taken over, the
- * process that died may have taken spans with it; of one that failed unsampled there are none, so they are sampled now.
+ * process that died may have taken spans with it; of one that failed unsampled there are few, so the others are sampled now.
  */
-function retell(saga: ActiveSaga, sampled: boolean): void {
+function retell(
+  saga: ActiveSaga,
+  { sampled, all }: { readonly sampled: boolean; readonly all: boolean },
+): void {
   for (const event of saga.history) {
     if (!('endMs' in event)) continue;
+    const isTold = sampled && !all && wasKept(event);
     const facts = { kind: kindOf(saga, event), step: event.step, attempt: event.attempt };
     const error = 'error' in event ? event.error : undefined;
     const { endMs, waitMs } = event;
-    retellAttempt(saga, facts, event, { endMs, waitMs, error, sampled });
+    if (!isTold) retellAttempt(saga, facts, event, { endMs, waitMs, error, sampled });
     const resume = facts.kind === 'step' ? resumeOf(saga, event) : undefined;
-    if (resume) retellAttempt(saga, { ...facts, kind: 'resume' }, resume, { endMs, error, sampled });
+    if (resume && !(sampled && !all && wasSampled(resume.span)))
+      retellAttempt(saga, { ...facts, kind: 'resume' }, resume, { endMs, error, sampled });
   }
 }
 
@@ -125,7 +142,7 @@ function resumeOf(saga: ActiveSaga, { step, attempt, resume }: EndEvent): Attemp
   return { span: onlyTraceparent(self), startMs };
 }
 
-function isSampled(self: Carrier): boolean {
+function wasSampled(self: Carrier): boolean {
   const flags = spanContextOf(self)?.traceFlags;
   return flags === undefined || (flags & 1) === 1;
 }

@@ -4,12 +4,14 @@ import { messaging } from './messaging/messaging.ts';
 import type { BenchOptions } from './options.ts';
 import { type BenchResult, printResult } from './report.ts';
 import { sagas } from './sagas/sagas.ts';
+import { telemetry } from './telemetry/telemetry.ts';
 
 /** `npm run bench -- NAME`: rivals and Throughline interleaved in one run. */
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
   campaign,
   messaging,
   sagas,
+  telemetry,
 };
 
 const program = new Command('npm run bench --')

@@ -290,6 +290,18 @@ export const METRICS = {
     labels: ['attribute'],
     meaning: 'trace contexts that could not be read',
   },
+  'throughline.sampling.dropped': {
+    kind: 'counter',
+    unit: '{span}',
+    labels: ['reason'],
+    meaning: 'spans that sampling left out, by why',
+  },
+  'throughline.sampling.kept': {
+    kind: 'counter',
+    unit: '{span}',
+    labels: ['reason'],
+    meaning: "spans that sampling kept against their order's coin, by why",
+  },
   'throughline.spans.dropped': {
     kind: 'counter',
     unit: '{span}',

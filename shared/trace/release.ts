@@ -1,4 +1,5 @@
 import { type Context, context } from '@opentelemetry/api';
+import type { KeptBecause } from './sampling.ts';
 
 /**
  * What must be done with ended spans before something becomes final. Set by telemetry.ts; without it nothing is done.
@@ -8,9 +9,11 @@ import { type Context, context } from '@opentelemetry/api';
  * them: it can be made to wait until they have been exported.
  */
 export interface SpanKeeper {
-  readonly release: (from: Context) => void;
+  readonly release: (from: Context, because?: KeptBecause) => void;
   /** Undefined: nothing is waited for. */
   readonly save: (() => Promise<void>) | undefined;
+  /** What takes as long is kept, in ms. Undefined: nothing is kept for that reason, as nothing is left out. */
+  readonly slowMs?: number | undefined;
 }
 
 let keeper: SpanKeeper | undefined;
@@ -19,9 +22,17 @@ export function setSpanKeeper(next: SpanKeeper | undefined): void {
   keeper = next;
 }
 
-/** Lets the spans that have ended below the active span (or the given one's) go now, although the work goes on. */
-export function releaseEndedSpans(from: Context = context.active()): void {
-  keeper?.release(from);
+/**
+ * Lets the spans that have ended below the active span (or the given one's) go now, although the work goes on.
+ * `because`: they are kept whatever the coin said, and so is what the work causes from now on.
+ */
+export function releaseEndedSpans(from: Context = context.active(), because?: KeptBecause): void {
+  keeper?.release(from, because);
+}
+
+/** Whether work that took so long is to be kept for that. */
+export function isSlow(durationMs: number): boolean {
+  return keeper?.slowMs !== undefined && durationMs >= keeper.slowMs;
 }
 
 /** Whether spans have to survive the process that made them: it may be killed, and others hang on them. */

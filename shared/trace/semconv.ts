@@ -77,6 +77,14 @@ export const OUTBOX_SENDS = 'throughline.outbox.sends';
 /** Where a process span's context came from, when not from ours: `google-client` or `none`. */
 export const CONTEXT_SOURCE = 'throughline.context.source';
 
+/**
+ * On what is kept although the order's coin had dropped it: `error`, `slow`, `retried`, `compensates`, or `journal` (told
+ * again from there). Whoever counts spans counts these once each, not as one of many.
+ */
+export const SAMPLING_KEPT = 'throughline.kept';
+/** On a span that lasts because somebody listens or waits: it is not slow. */
+export const SPAN_WAITS = 'throughline.waits';
+
 /** On a link: why the two spans belong together. Its values are `LinkReason` in links.ts. */
 export const LINK_REASON = 'throughline.link.reason';
 

@@ -1,5 +1,13 @@
-import { type Attributes, type Context, type Span, SpanKind, type SpanOptions } from '@opentelemetry/api';
+import {
+  type Attributes,
+  type Context,
+  type Span,
+  SpanKind,
+  type SpanOptions,
+  trace,
+} from '@opentelemetry/api';
 import { count } from './meters.ts';
+import { isSampled } from './sampling.ts';
 import {
   CAMPAIGN_ID,
   ERROR_TYPE,
@@ -86,6 +94,25 @@ export function outboxSendIds(rowId: string, jobId: string, sends: number): Span
 function nameOf(jobType: string): { readonly name: string; readonly version: number } {
   const [, name, version] = /^(.*)\.v(\d+)$/.exec(jobType) ?? [];
   return name === undefined ? { name: jobType, version: 0 } : { name, version: Number(version) };
+}
+
+/**
+ * What a message carries. A `send` span that is not sampled is never reported: the message then names what the job was
+ * enqueued in, which is, if anything goes wrong (tail.ts; the saga's journal).
+ */
+export function messageContext(parent: Context, span: Span): Context {
+  const isTold = isSampled(span.spanContext()) || !trace.getSpanContext(parent);
+  return isTold ? trace.setSpan(parent, span) : parent;
+}
+
+/**
+ * The span of a relay's send, or, in an order that is not kept, one that records nothing: what a relay fails at is no failure
+ * of the order's (it tries again), and nobody would ever report what such a span hangs on.
+ */
+export function onlyIfSampled(span: Span): Span {
+  if (isSampled(span.spanContext())) return span;
+  span.end();
+  return trace.wrapSpanContext(span.spanContext());
 }
 
 /** Counts a message that was sent, or that could not be. */

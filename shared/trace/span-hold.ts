@@ -1,4 +1,6 @@
 import type { SpanContext } from '@opentelemetry/api';
+import { isSampled, type KeptBecause } from './sampling.ts';
+import type { Tail, Verdict } from './tail.ts';
 
 /** As much of an ended span as the hold needs. */
 export interface EndedSpan {
@@ -8,76 +10,105 @@ export interface EndedSpan {
 export interface SpanHold<Span extends EndedSpan> {
   started(span: Span, parent: SpanContext | undefined): void;
   ended(span: Span): void;
-  /** Lets go of what has ended below the local root of this span, which itself may never end here. */
-  release(of: SpanContext): void;
+  /**
+   * Lets go of what has ended below the local root of this span, which itself may never end here. `because`: why it is to
+   * be kept, where that is known already.
+   */
+  release(of: SpanContext, because?: KeptBecause): void;
 }
 
 export interface SpanHoldOptions<Span> {
   readonly forward: (span: Span) => void;
   readonly inherit?: (root: Span, span: Span) => void;
+  /** Undefined: everything that ends is forwarded. */
+  readonly tail?: Tail<Span> | undefined;
+  /** Spans that may wait for a decision in all; beyond, those that are not sampled are dropped and counted. Default 65_536. */
+  readonly maxUndecided?: number;
 }
 
 /** One piece of work of this process: a local root span and what was started below it. */
 interface Work<Span> {
   readonly rootId: string;
+  readonly root: Span;
   held: Span[];
   isOpen: boolean;
-  /** Once it has ended. */
-  root?: Span;
+  hasRootEnded: boolean;
+  verdict: Verdict;
 }
 
 /** A piece of work with more spans than this is not held any longer. */
 const MAX_HELD = 2_048;
+const EVERYTHING: Verdict = { kind: 'all' };
 
 /**
  * Holds the spans of a piece of work back until its local root has ended, so that the spans of a process that was killed
- * never name a parent that nobody will ever report.
+ * never name a parent that nobody will ever report, and so that what is sampled is decided when it is known how it went.
  *
  * H1. A span whose parent is live in this process belongs to that parent's work; any other one begins a work of its own.
  * H2. When its root ends, a work is forwarded whole, and what still ends in it later is forwarded at once.
  * H3. What the root learnt while it ran (whose order it is) its spans inherit before they are forwarded.
+ * H4. With a tail, forwarded is what it keeps. A failure that comes after its work was dropped is forwarded alone.
  */
 export function createSpanHold<Span extends EndedSpan>({
   forward,
   inherit = () => {},
+  tail,
+  maxUndecided = 65_536,
 }: SpanHoldOptions<Span>): SpanHold<Span> {
   const live = new Map<string, Work<Span>>();
-  const pass = ({ root }: Work<Span>, span: Span) => {
-    if (root && root !== span) inherit(root, span); // H3
-    forward(span);
+  let undecided = 0;
+  const pass = (work: Work<Span>, span: Span, verdict = work.verdict) => {
+    if (work.hasRootEnded && work.root !== span) inherit(work.root, span); // H3
+    if (!tail || tail.admits(span, verdict)) forward(span);
   };
-  const close = (work: Work<Span>) => {
+  const close = (work: Work<Span>, because?: KeptBecause) => {
     work.isOpen = false;
+    if (tail) work.verdict = tail.judge(work.root, work.held, because);
+    undecided -= work.held.length;
     for (const span of work.held) pass(work, span);
     work.held = [];
   };
+  const hold = (work: Work<Span>, span: Span) => {
+    if (tail && undecided >= maxUndecided && !isSampled(span.spanContext())) return tail.drop('hold_full');
+    work.held.push(span);
+    undecided += 1;
+    if (work.held.length > MAX_HELD) close(work);
+  };
+  /** H4. */
+  const late = (span: Span): Verdict => tail?.judge(span, []) ?? EVERYTHING;
   return {
     started(span, parent) {
       const { spanId } = span.spanContext();
-      const own = () => ({ rootId: spanId, held: [], isOpen: true });
+      const own = (): Work<Span> => ({
+        rootId: spanId,
+        root: span,
+        held: [],
+        isOpen: true,
+        hasRootEnded: false,
+        verdict: EVERYTHING,
+      });
       live.set(spanId, (parent && live.get(parent.spanId)) ?? own()); // H1
     },
     ended(span) {
       const { spanId } = span.spanContext();
       const work = live.get(spanId);
       live.delete(spanId);
-      if (!work) return forward(span);
-      if (work.isOpen && work.rootId !== spanId) {
-        work.held.push(span);
-        if (work.held.length > MAX_HELD) close(work);
+      if (!work) {
+        if (!tail || tail.admits(span, late(span))) forward(span);
         return;
       }
-      if (work.isOpen) {
-        work.root = span;
-        close(work); // H2
-      }
-      pass(work, span);
+      if (work.isOpen && work.rootId !== spanId) return hold(work, span);
+      if (work.rootId === spanId) work.hasRootEnded = true;
+      if (work.isOpen) close(work); // H2
+      pass(work, span, work.verdict.kind === 'none' ? late(span) : work.verdict);
     },
-    release({ spanId }) {
-      const work = live.get(spanId);
+    release(of, because) {
+      const work = live.get(of.spanId);
       if (!work) return;
       live.delete(work.rootId);
-      close(work);
+      if (!work.isOpen) return;
+      close(work, because);
+      tail?.keep(work.root, work.verdict);
     },
   };
 }

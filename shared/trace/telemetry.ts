@@ -33,11 +33,13 @@ import { reservationIn } from './durable-span.ts';
 import { createContextSeries } from './message-context.ts';
 import { orderAttributes } from './order-key.ts';
 import { setSpanKeeper } from './release.ts';
+import { createOrderSampler, DEFAULT_SLOW_MS, type KeptBecause, type SamplingOptions } from './sampling.ts';
 import { type ScrapeOptions, type ScrapeServer, startScrapeServer } from './scrape-server.ts';
 import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 import { createSpanHold } from './span-hold.ts';
 import { createIdGenerator } from './span-ids.ts';
 import { countingLosses, createSpanLossSeries } from './span-losses.ts';
+import { createTail, type Tail } from './tail.ts';
 import { createW3CPropagator } from './w3c-propagator.ts';
 
 /** The OpenTelemetry SDK is set up here, and imported nowhere else. */
@@ -49,7 +51,9 @@ export interface TelemetryOptions {
   /** Further exporters, for instance the testing kit's collector. */
   readonly exporters?: readonly SpanExporter[];
   readonly metricReaders?: readonly MetricReader[];
-  /** Default: everything, or what the parent's sampler chose. */
+  /** The share of orders that is kept, besides those that fail or are slow (sampling.ts, tail.ts). Default: everything is. */
+  readonly sampling?: SamplingOptions | undefined;
+  /** Decides in place of `sampling`, at the start of each span alone. Default: everything, or what the parent's sampler chose. */
   readonly sampler?: Sampler;
   /** Default: W3C Trace Context and Baggage. */
   readonly propagator?: TextMapPropagator;
@@ -105,10 +109,14 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     options.scrape && new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true });
   const readers = [...metricReaders(options), ...(scrapes ? [scrapes] : [])];
   const meterProvider = new MeterProvider({ resource, readers });
-  const holding = holdingProcessor(batchProcessors(options, meterProvider));
+  const sampling =
+    options.sampler || !options.sampling || options.sampling.keep >= 1 ? undefined : options.sampling;
+  const tail = sampling && createTail<ReadableSpan>(sampling);
+  if (tail) observeTail(tail, meterProvider);
+  const holding = holdingProcessor(batchProcessors(options, meterProvider), tail);
   const tracerProvider = new BasicTracerProvider({
     resource,
-    sampler: reservingSampler(options.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
+    sampler: reservingSampler(options.sampler ?? samplerOf(sampling)),
     idGenerator: createIdGenerator(new RandomIdGenerator()),
     // Without a meter provider of its own: counting every span's start and end costs more than it tells.
     spanProcessors: [orderKeyProcessor(), holding],
@@ -117,6 +125,7 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
   setSpanKeeper({
     release: holding.release,
     save: options.spans === 'before-commit' ? createBoundedFlush(flushSpans) : undefined,
+    slowMs: sampling && (sampling.slowMs ?? DEFAULT_SLOW_MS),
   });
   register(tracerProvider, meterProvider, options.propagator ?? w3cPropagator());
   createSpanLossSeries();
@@ -137,6 +146,22 @@ function measureRuntime(meterProvider: MeterProvider): () => void {
   runtime.setMeterProvider(meterProvider);
   runtime.enable();
   return () => runtime.disable();
+}
+
+function samplerOf(sampling: SamplingOptions | undefined): Sampler {
+  return sampling
+    ? (createOrderSampler(sampling) as Sampler) // the API's words for it are the SDK's, with a type each
+    : new ParentBasedSampler({ root: new AlwaysOnSampler() });
+}
+
+/** Read when metrics are: a counter's call for each span that is left out would cost more than leaving it out. */
+function observeTail(tail: Tail<ReadableSpan>, meterProvider: MeterProvider): void {
+  const meter = meterProvider.getMeter('throughline');
+  for (const name of ['dropped', 'kept'] as const) {
+    meter.createObservableCounter(`throughline.sampling.${name}`).addCallback((result) => {
+      for (const [reason, spans] of Object.entries(tail[name])) result.observe(spans, { reason });
+    });
+  }
 }
 
 function register(
@@ -276,8 +301,12 @@ function orderKeyProcessor(): SpanProcessor {
 }
 
 /** Hands spans on once their local root has ended (span-hold.ts). */
-function holdingProcessor(inner: readonly SpanProcessor[]): SpanProcessor & { release(from: Context): void } {
+function holdingProcessor(
+  inner: readonly SpanProcessor[],
+  tail: Tail<ReadableSpan> | undefined,
+): SpanProcessor & { release(from: Context, because?: KeptBecause): void } {
   const hold = createSpanHold<ReadableSpan>({
+    tail,
     forward: (span) => {
       for (const processor of inner) processor.onEnd(span);
     },
@@ -295,9 +324,9 @@ function holdingProcessor(inner: readonly SpanProcessor[]): SpanProcessor & { re
     shutdown: async () => {
       await Promise.all(inner.map((processor) => processor.shutdown()));
     },
-    release: (from) => {
+    release: (from, because) => {
       const span = trace.getSpanContext(from);
-      if (span) hold.release(span);
+      if (span) hold.release(span, because);
     },
   };
 }

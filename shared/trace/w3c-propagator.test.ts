@@ -16,6 +16,7 @@ import {
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OrderBaggage } from './order-baggage.ts';
+import { OtTraceState } from './ot-trace-state.ts';
 import { createW3CPropagator } from './w3c-propagator.ts';
 
 const traceContext = new W3CTraceContextPropagator();
@@ -55,6 +56,9 @@ const ids = {
   span: fc.oneof(hex(16), fc.constant('0'.repeat(16))),
 };
 const traceparent = fc.oneof(
+  fc
+    .tuple(hex(32), hex(16), fc.integer({ min: 0, max: 3 }))
+    .map(([traceId, spanId, flags]) => `00-${traceId}-${spanId}-0${flags}`),
   fc.tuple(ids.trace, ids.span, hex(2)).map(([traceId, spanId, flags]) => `00-${traceId}-${spanId}-${flags}`),
   fc
     .tuple(hex(2), ids.trace, ids.span)
@@ -72,12 +76,21 @@ const baggageHeader = fc.oneof(
   fc.array(fc.oneof(plainMember, plainMember, member), { maxLength: 12 }).map((all) => all.join(',')),
 );
 
+const otMember = fc.oneof(
+  hex(14).map((rv) => `rv:${rv}`),
+  fc.stringMatching(/^th:[0-9a-f]{1,14}$/),
+  fc.stringMatching(/^[a-z][a-z0-9]{0,3}:[A-Za-z0-9._-]{0,9}$/),
+  fc.string({ maxLength: 9 }),
+);
+const tracestate = fc.oneof(
+  fc.array(otMember, { minLength: 1, maxLength: 4 }).map((all) => `ot=${all.join(';')}`),
+  fc.array(otMember, { minLength: 1, maxLength: 2 }).map((all) => `vendor=1,ot=${all.join(';')}`),
+  fc.string(),
+);
+
 describe('the W3C propagator', () => {
   it("reads whatever is sent as OpenTelemetry's own propagators do", () => {
-    const headers = fc.record(
-      { traceparent, tracestate: fc.string(), baggage: baggageHeader },
-      { requiredKeys: [] },
-    );
+    const headers = fc.record({ traceparent, tracestate, baggage: baggageHeader }, { requiredKeys: [] });
     fc.assert(
       fc.property(headers, (sent) => {
         expect(read(ours, sent)).toEqual(read(library, sent));
@@ -94,10 +107,18 @@ describe('the W3C propagator', () => {
       traceId: ids.trace,
       spanId: ids.span,
       traceFlags: fc.integer({ min: 0, max: 15 }),
+      traceState: fc.oneof(
+        fc.constant(undefined),
+        hex(14).map((rv) => new OtTraceState(`rv:${rv}`)),
+        hex(14).map((rv) => new OtTraceState(`rv:${rv};th:f3`).set('vendor', '1')),
+      ),
     });
     const property = fc.property(fc.option(span), fc.option(entries), (spanContext, members) => {
       let context = ROOT_CONTEXT;
-      if (spanContext) context = trace.setSpanContext(context, spanContext);
+      if (spanContext) {
+        const { traceState, ...others } = spanContext;
+        context = trace.setSpanContext(context, traceState ? { ...others, traceState } : others);
+      }
       if (members) context = propagation.setBaggage(context, propagation.createBaggage(members));
       expect(written(ours, context)).toEqual(written(library, context));
     });

@@ -10,13 +10,14 @@ import {
 } from '@opentelemetry/api';
 import { namedInRequests } from './named-in-requests.ts';
 import { OrderBaggage } from './order-baggage.ts';
+import { OtTraceState, readOtTraceState } from './ot-trace-state.ts';
 import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 
 /**
  * W3C Trace Context and Baggage, with a short way for the headers that nearly every message bears.
  *
- * A `traceparent` of version 00 in its canonical form, no `tracestate`, and baggage that needs no escaping are read and
- * written here; everything else goes to OpenTelemetry's own propagators, whose answer is the standard for ours: a property
+ * A `traceparent` of version 00 in its canonical form, no `tracestate` but OpenTelemetry's own member (which the sampler
+ * writes), and baggage that needs no escaping are read and written here; everything else goes to OpenTelemetry's own propagators, whose answer is the standard for ours: a property
  * test compares the two. Reading and writing both headers cost as much as a span before.
  *
  * Source: W3C Trace Context level 1, "traceparent header"; W3C Baggage, "header content".
@@ -60,9 +61,13 @@ function injectTraceparent<Carrier>(
   const named = namedInRequests(context);
   const span = named ?? trace.getSpanContext(context);
   if (!span || !isSpanContextValid(span)) return;
-  if (span.traceState || span.traceFlags > 3)
+  const { traceState } = span;
+  if ((traceState && !(traceState instanceof OtTraceState)) || span.traceFlags > 3) {
     traceContext.inject(named ? trace.setSpanContext(context, named) : context, carrier, setter);
-  else setter.set(carrier, 'traceparent', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
+    return;
+  }
+  setter.set(carrier, 'traceparent', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
+  if (traceState) setter.set(carrier, 'tracestate', traceState.serialize());
 }
 
 function injectBaggage<Carrier>(
@@ -103,14 +108,17 @@ function extractTraceparent<Carrier>(
   getter: TextMapGetter<Carrier>,
 ): Context {
   const header = getter.get(carrier, 'traceparent');
-  if (typeof header !== 'string' || getter.get(carrier, 'tracestate') !== undefined) {
+  const state = getter.get(carrier, 'tracestate');
+  const traceState = typeof state === 'string' ? readOtTraceState(state) : undefined;
+  if (typeof header !== 'string' || (state !== undefined && !traceState)) {
     return traceContext.extract(context, carrier, getter);
   }
   const [, traceId, spanId, flags] = CANONICAL_TRACEPARENT.exec(header) ?? [];
   if (!traceId || !spanId || traceId === NO_TRACE || spanId === NO_SPAN) {
     return traceContext.extract(context, carrier, getter);
   }
-  return trace.setSpanContext(context, { traceId, spanId, traceFlags: Number(flags), isRemote: true });
+  const span = { traceId, spanId, traceFlags: Number(flags), isRemote: true };
+  return trace.setSpanContext(context, traceState ? { ...span, traceState } : span);
 }
 
 function extractBaggage<Carrier>(

@@ -17,6 +17,7 @@ import { extractContext, type MessageContext } from '../../shared/trace/message-
 import { withOrderKey } from '../../shared/trace/order-key.ts';
 import { recordError } from '../../shared/trace/record-error.ts';
 import { endedSpansSaved, releaseEndedSpans, spansSurvive } from '../../shared/trace/release.ts';
+import { keeping } from '../../shared/trace/sampling.ts';
 import {
   CAMPAIGN_ID,
   CONTEXT_SOURCE,
@@ -61,6 +62,8 @@ export interface TracingOptions {
  *     without context is a root.
  * T2. From attempt 2 on the previous attempt is linked.
  * T3. Whatever the outcome, the span ends and says it; failures bear `error.type`.
+ * T4. From attempt 2 on the delivery is kept whatever the order's coin said, for the one before failed; and so is what it
+ *     sends, so that a saga learns from the answer that there was trouble.
  */
 export function tracing(options: TracingOptions): Middleware {
   const attempts = createAttempts();
@@ -100,7 +103,8 @@ export async function tellBefore(outcome: Outcome): Promise<void> {
     describeOutcome(span, outcome);
     span.end();
   }
-  releaseEndedSpans();
+  const isFailure = outcome.kind === 'retry' || outcome.kind === 'deadLetter';
+  releaseEndedSpans(undefined, isFailure ? 'error' : undefined);
   await endedSpansSaved();
 }
 
@@ -140,12 +144,16 @@ export function retellProcessed(
 }
 
 /** T1. The order key comes from baggage, or from the envelope when a plain client sent no baggage. */
-function parentContext({ message, orderKey }: Delivery, origin: MessageContext, withinMs: number): Context {
+function parentContext(
+  { message, orderKey, attempt }: Delivery,
+  origin: MessageContext,
+  withinMs: number,
+): Context {
   const late = message.receivedAtMs - message.publishedAtMs > withinMs;
   const parent = late ? trace.deleteSpan(origin.context) : origin.context;
-  return orderKey === undefined || orderKey.length > MAX_ORDER_KEY_CHARS
-    ? parent
-    : withOrderKey(parent, orderKey);
+  const keyed =
+    orderKey === undefined || orderKey.length > MAX_ORDER_KEY_CHARS ? parent : withOrderKey(parent, orderKey);
+  return attempt === 1 ? keyed : keeping(keyed, 'retried'); // T4
 }
 
 const MAX_ORDER_KEY_CHARS = 256;

@@ -24,6 +24,7 @@ describe('throughline: arguments and settings', () => {
         ...['status', 'list', 'watch'],
       ].map((name) => ['campaign', name]),
       ...['add', 'remove'].map((name) => ['suppression', name]),
+      ['sampling', 'estimate'],
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);
@@ -58,6 +59,15 @@ describe('throughline: arguments and settings', () => {
     [
       ['db', 'status', '--schema', 'other'],
       expect.stringContaining("argument 'other' is invalid. Allowed choices are throughline, shop, all."),
+    ],
+    [['sampling', 'estimate'], "required option '--rps <number>' not specified"],
+    [
+      ['sampling', 'estimate', '--rps', 'many'],
+      "option '--rps <number>' argument 'many' is invalid. It must be a number.",
+    ],
+    [
+      ['sampling', 'estimate', '--rps', '-5', '--keep', '5'],
+      'sampling estimate: requests per second: expected a number from 0 on; keep: expected a share from 0 to 1',
     ],
   ])('refuses %j in one line, with exit code 2', async (args, line) => {
     const ended = await throughline(args, SOMEWHERE);

@@ -4,8 +4,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { AttemptSpan } from '../../publisher/saga/event.ts';
 import { defineSaga, readSaga, skip, suspend } from '../../publisher/saga/index.ts';
-import { inSpan, startTelemetry, type Telemetry } from '../../shared/index.ts';
-import { createSpanCollector, normalisedTree, type SpanRecord } from '../../testing/index.ts';
+import { inSpan, startTelemetry, type Telemetry, type TelemetryOptions } from '../../shared/index.ts';
+import {
+  createSpanCollector,
+  findDisconnections,
+  normalisedTree,
+  type SpanRecord,
+} from '../../testing/index.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
 import { createSagaLab, type LabEngine, type SagaLab } from '../support/saga-lab.ts';
 
@@ -13,13 +18,13 @@ const collector = createSpanCollector();
 let lab: SagaLab;
 let telemetry: Telemetry;
 
-function observe(sampler?: Sampler): void {
+function observe(options: Pick<TelemetryOptions, 'sampler' | 'sampling'> = {}): void {
   collector.reset();
   telemetry = startTelemetry({
     serviceName: 'shop',
     exporters: [{ ...collector, shutdown: async () => {} }],
     batch: { scheduledDelayMs: 10 },
-    ...(sampler && { sampler }),
+    ...options,
   });
 }
 
@@ -224,7 +229,7 @@ describe('in a trace that is not sampled', () => {
   };
 
   test('a failed saga is told from the journal, with its true ids and times', async () => {
-    observe(nothing);
+    observe({ sampler: nothing });
     const engine = await lab.start([order]);
     const sagaId = await place(engine, 'o-5', { wait: true, fail: true });
     await lab.reaches(sagaId, 'waiting');
@@ -277,7 +282,7 @@ describe('in a trace that is not sampled', () => {
     );
 
   test('every attempt is told under its own name, and linked with the one before and with what resumed it', async () => {
-    observe(nothing);
+    observe({ sampler: nothing });
     const engine = await lab.start([order]);
     hooks.redeem = failsOnce();
     hooks.capture = failsOnce();
@@ -313,7 +318,7 @@ describe('in a trace that is not sampled', () => {
   });
 
   test('a resume that failed for good is told beside its step', async () => {
-    observe(nothing);
+    observe({ sampler: nothing });
     const engine = await lab.start([order]);
     hooks.capture = async () => {
       throw refused;
@@ -328,7 +333,7 @@ describe('in a trace that is not sampled', () => {
   });
 
   test('a resume that older code has journalled is told as well', async () => {
-    observe(nothing);
+    observe({ sampler: nothing });
     const first = await lab.start([order]);
     const reached = Promise.withResolvers<void>();
     hooks.acquire = () => {
@@ -359,11 +364,78 @@ describe('in a trace that is not sampled', () => {
   });
 
   test('a confirmed saga stays silent', async () => {
-    observe(nothing);
+    observe({ sampler: nothing });
     const engine = await lab.start([order]);
     const sagaId = await place(engine, 'o-6', {});
     expect(await engine.ended(sagaId, { timeoutMs: PATIENCE_MS })).toBe('confirmed');
     expect(await spansOf()).toEqual([]);
     expect(trace.getActiveSpan()).toBeUndefined();
+  });
+});
+
+describe('in an order that its coin drops', () => {
+  const SLOW_MS = 1_500;
+  const slowly = () => new Promise<void>((resolve) => setTimeout(resolve, SLOW_MS + 50));
+  const dropped = { sampling: { keep: 0, slowMs: SLOW_MS } };
+  const keptOf = (spans: readonly SpanRecord[]) =>
+    Object.fromEntries(spans.map(({ name, attributes }) => [name, attributes['throughline.kept']]));
+
+  test('a failed saga is one tree: its failing attempt with what is below, what undid it live, the rest from the journal', async () => {
+    observe(dropped);
+    const engine = await lab.start([order]);
+    const sagaId = await place(engine, 'o-20', { fail: true });
+    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('compensated');
+    const spans = await spansOf();
+    expect(findDisconnections(spans, 'o-20')).toEqual([]);
+    expect(keptOf(spans)).toEqual({
+      'saga order': 'journal',
+      'step redeem-card': 'journal',
+      'step settle-payment': 'journal',
+      'step acquire-domain': 'error',
+      'compensate settle-payment': 'compensates',
+      refund: undefined, // its parent says it
+      'compensate redeem-card': 'compensates',
+    });
+    expect(new Set(spans.map(({ spanId }) => spanId)).size).toBe(spans.length);
+  });
+
+  test('a confirmed saga in which an attempt failed is told as well', async () => {
+    observe(dropped);
+    const engine = await lab.start([order]);
+    let isFirst = true;
+    hooks.redeem = async () => {
+      if (isFirst) {
+        isFirst = false;
+        throw new Error('not now');
+      }
+    };
+    const sagaId = await place(engine, 'o-21', {});
+    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    const spans = await spansOf();
+    expect(findDisconnections(spans, 'o-21')).toEqual([]);
+    expect(spans.filter(({ name }) => name === 'step redeem-card')).toHaveLength(2);
+    expect(named(spans, 'saga order').attributes).toMatchObject({
+      'saga.outcome': 'confirmed',
+      'throughline.kept': 'journal',
+    });
+  });
+
+  test('a saga is slow by its work, not by its waiting', async () => {
+    observe(dropped);
+    const engine = await lab.start([order]);
+    const sagaId = await place(engine, 'o-22', { wait: true });
+    await lab.reaches(sagaId, 'waiting');
+    await slowly(); // the customer
+    await engine.signal(sagaId, '3ds', null);
+    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    hooks.capture = slowly;
+    const slowId = await place(engine, 'o-23', { wait: true });
+    await lab.reaches(slowId, 'waiting');
+    await engine.signal(slowId, '3ds', null);
+    expect(await engine.ended(slowId, { timeoutMs: 5_000 })).toBe('confirmed');
+    const spans = await spansOf();
+    expect(findDisconnections(spans, 'o-23')).toEqual([]);
+    expect(named(spans, 'capture').attributes).toMatchObject({ 'throughline.kept': 'slow' });
+    expect(spans.filter(({ attributes }) => attributes['order.event_id'] === 'o-22')).toEqual([]);
   });
 });

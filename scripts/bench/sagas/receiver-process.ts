@@ -8,12 +8,15 @@ import protobuf from 'protobufjs/light.js';
  * so it does no more than that. Asked for a sender's count, it tells it and begins anew.
  */
 const spans = new Map<string, number>();
+/** Before compression. */
+const bytes = new Map<string, number>();
 const server = createServer(async (request, response) => {
   const body = await buffer(request);
   const [, sender] = /^\/(\w+)\/v1\/traces$/.exec(request.url ?? '') ?? [];
   if (sender !== undefined) {
-    const count = countSpans(request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body);
-    spans.set(sender, (spans.get(sender) ?? 0) + count);
+    const plain = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
+    spans.set(sender, (spans.get(sender) ?? 0) + countSpans(plain));
+    bytes.set(sender, (bytes.get(sender) ?? 0) + plain.byteLength);
   }
   response.setHeader('content-type', 'application/x-protobuf').end();
 });
@@ -34,8 +37,9 @@ function countSpans(body: Uint8Array, depth = 0): number {
 }
 
 process.on('message', ({ sender }: { readonly sender: string }) => {
-  process.send?.({ spans: spans.get(sender) ?? 0 });
+  process.send?.({ spans: spans.get(sender) ?? 0, bytes: bytes.get(sender) ?? 0 });
   spans.delete(sender);
+  bytes.delete(sender);
 });
 process.on('disconnect', () => process.exit());
 server.listen(0, '127.0.0.1', () => {

@@ -10,6 +10,8 @@ export interface SpanReceiver {
   endpointOf(sender: string): string;
   /** How many spans of the sender came since the last call. */
   count(sender: string): Promise<number>;
+  /** The same, and their size before compression. */
+  measure(sender: string): Promise<{ readonly spans: number; readonly bytes: number }>;
   stop(): Promise<void>;
 }
 
@@ -21,12 +23,11 @@ export async function startSpanReceiver(): Promise<SpanReceiver> {
     timeoutMs: TIMEOUT_MS,
   });
   const { endpoint } = await child.result;
+  const measure: SpanReceiver['measure'] = (sender) => child.ask({ sender });
   return {
     endpointOf: (sender) => `${endpoint}/${sender}`,
-    async count(sender) {
-      const { spans } = await child.ask<{ readonly spans: number }>({ sender });
-      return spans;
-    },
+    measure,
+    count: async (sender) => (await measure(sender)).spans,
     stop: child.stop,
   };
 }
