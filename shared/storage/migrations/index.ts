@@ -5,9 +5,18 @@ import { operatorActions } from './0003-operator-actions.ts';
 import { sagasInTrouble } from './0004-sagas-in-trouble.ts';
 import { fences } from './0005-fences.ts';
 import { deadLetters } from './0006-dead-letters.ts';
+import { schedulesAndLimits } from './0008-schedules-and-limits.ts';
 
-/** The tables of outbox, inbox, sagas, fences and dead letters. */
+/** The tables of outbox, inbox, sagas, fences, dead letters, schedules and limits. */
 export const THROUGHLINE_MIGRATIONS: MigrationSet = {
   schema: 'throughline',
-  migrations: [outboxAndInbox, sagas, operatorActions, sagasInTrouble, fences, deadLetters],
+  migrations: [
+    outboxAndInbox,
+    sagas,
+    operatorActions,
+    sagasInTrouble,
+    fences,
+    deadLetters,
+    schedulesAndLimits,
+  ],
 };
