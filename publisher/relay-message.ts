@@ -1,8 +1,7 @@
 import { type Span, trace } from '@opentelemetry/api';
 import type { OutgoingMessage } from '../shared/pubsub/message-sink.ts';
-import { restoreCarrier } from '../shared/trace/carrier.ts';
 import { type InjectOptions, injectContext } from '../shared/trace/message-context.ts';
-import { startOutboxSendSpan } from '../shared/trace/send-span.ts';
+import { sendOrigin, startOutboxSendSpan } from '../shared/trace/send-span.ts';
 import type { UnsentRow } from './outbox-rows.ts';
 
 /** A row on its way, in its `send` span. */
@@ -13,13 +12,14 @@ export interface Outgoing {
 }
 
 export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
-  const parent = restoreCarrier(row.carrier, baggage);
+  const { parent, options } = sendOrigin(row.carrier, row.late, baggage);
   const data = row.bytes ?? Buffer.from(row.data);
   const { id: rowId, topic, job_id: jobId, job_type: jobType, sends } = row;
   const orderingKey = row.ordering_key ?? undefined;
   const span = startOutboxSendSpan(
     { rowId, topic, jobId, jobType, orderingKey, bodyBytes: data.byteLength, sends },
     parent,
+    options,
   );
   const attributes = { ...row.attributes };
   injectContext(attributes, trace.setSpan(parent, span), baggage);

@@ -133,6 +133,7 @@ export interface UnmarkedSend {
   /** How often it had been sent before. */
   readonly sends: number;
   readonly carrier: Carrier;
+  readonly late: boolean;
 }
 
 /**
@@ -158,7 +159,7 @@ export async function finishJobs(
       ), unneeded AS (
         DELETE FROM throughline.outbox o USING finished f WHERE o.job_id = f.job_id AND o.job_id = ANY($3::text[])
         RETURNING o.job_id, CASE WHEN sent_at IS NULL THEN
-          json_build_object('rowId', id::text, 'topic', topic, 'sends', sends, 'carrier', carrier) END AS unmarked
+          json_build_object('rowId', id::text, 'topic', topic, 'sends', sends, 'carrier', carrier, 'late', late) END AS unmarked
       )
       SELECT job_id, unmarked FROM finished LEFT JOIN unneeded USING (job_id)`,
     values: [

@@ -1,5 +1,5 @@
-import { restoreCarrier, spanContextOf } from '../shared/trace/carrier.ts';
-import { outboxSendIds, startOutboxSendSpan } from '../shared/trace/send-span.ts';
+import { spanContextOf } from '../shared/trace/carrier.ts';
+import { outboxSendIds, sendOrigin, startOutboxSendSpan } from '../shared/trace/send-span.ts';
 import type { Delivery } from './delivery.ts';
 import type { UnmarkedSend } from './inbox-rows.ts';
 
@@ -13,11 +13,12 @@ export function tellUnmarkedSend(
   unmarked: UnmarkedSend | undefined,
 ): void {
   if (!unmarked || jobType === undefined) return;
-  const { rowId, topic, sends, carrier } = unmarked;
+  const { rowId, topic, sends, carrier, late } = unmarked;
   const bearer = spanContextOf({ traceparent: message.attributes['traceparent'] ?? '' });
   // Otherwise the row waited to be sent again, and this message came from a send before.
   if (bearer?.spanId !== outboxSendIds(rowId, jobId, sends).spanId) return;
   const { orderingKey, publishedAtMs: atMs } = message;
   const facts = { rowId, topic, jobId, jobType, orderingKey, bodyBytes: message.data.byteLength, sends };
-  startOutboxSendSpan(facts, restoreCarrier(carrier), { startTime: atMs }).end(atMs);
+  const { parent, options } = sendOrigin(carrier, late);
+  startOutboxSendSpan(facts, parent, { ...options, startTime: atMs }).end(atMs);
 }

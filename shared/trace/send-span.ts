@@ -1,4 +1,13 @@
-import { type Attributes, type Context, type Span, SpanKind, type SpanOptions } from '@opentelemetry/api';
+import {
+  type Attributes,
+  type Context,
+  type Span,
+  SpanKind,
+  type SpanOptions,
+  trace,
+} from '@opentelemetry/api';
+import { type BaggageOptions, type Carrier, restoreCarrier } from './carrier.ts';
+import { links, linkTo } from './links.ts';
 import { count } from './meters.ts';
 import {
   ERROR_TYPE,
@@ -73,6 +82,21 @@ export function startOutboxSendSpan(
   return startWithIds(outboxSendIds(rowId, facts.jobId, sends), () =>
     startSendSpan({ ...facts, ...nameOf(jobType) }, parent, { ...options, attributes }),
   );
+}
+
+/**
+ * What a `send` span from the outbox belongs to: whatever enqueued the job, however long a relay took. Work that was to be late is
+ * a root, and linked to it; the order key still goes with it.
+ */
+export function sendOrigin(
+  carrier: Carrier,
+  isLate: boolean,
+  baggage: BaggageOptions = {},
+): { readonly parent: Context; readonly options: SpanOptions } {
+  const parent = restoreCarrier(carrier, baggage);
+  if (!isLate) return { parent, options: {} };
+  const cause = linkTo(trace.getSpanContext(parent), 'caused-by');
+  return { parent: trace.deleteSpan(parent), options: { links: links(cause) } };
 }
 
 export function outboxSendIds(rowId: string, jobId: string, sends: number): SpanIds {

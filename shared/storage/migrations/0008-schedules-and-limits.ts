@@ -29,6 +29,9 @@ CREATE TABLE throughline.delayed_job (
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX delayed_job_due ON throughline.delayed_job (run_at, job_id);
 
+ALTER TABLE throughline.outbox
+  ADD COLUMN late boolean NOT NULL DEFAULT false;    -- due so long after it was enqueued that its send begins a trace
+
 -- A job that is enqueued again and again.
 CREATE TABLE throughline.schedule (
   name         text PRIMARY KEY,
