@@ -1,8 +1,8 @@
 import type { Logger } from '../shared/log.ts';
-import { MAX_TIMER_MS } from '../shared/max-timer.ts';
 import type { Database } from '../shared/storage/database.ts';
 import { MOVE_ROWS, moveDue, nextDueMs } from './delayed-rows.ts';
 import { createLoop, type Loop } from './loop.ts';
+import { createTimer } from './timer.ts';
 
 export interface DueOptions {
   readonly database: Database;
@@ -22,40 +22,25 @@ const SOON_MS = 50;
 
 /** Moves delayed jobs to the outbox when they are due (relay.ts: O6). It sleeps until the next one is, or until it is triggered. */
 export function createDueJobs({ database, continueWithinMs, onMoved, logger }: DueOptions): DueJobs {
-  let isStopped = false;
-  let timer: NodeJS.Timeout | undefined;
-  let timerAtMs = Number.POSITIVE_INFINITY;
-
-  const triggerIn = (ms: number) => {
-    const atMs = performance.now() + ms;
-    if (isStopped || atMs >= timerAtMs) return;
-    clearTimeout(timer);
-    timerAtMs = atMs;
-    timer = setTimeout(fire, Math.min(ms, MAX_TIMER_MS));
-  };
-  const fire = () => {
-    timerAtMs = Number.POSITIVE_INFINITY;
-    loop.trigger();
-  };
   const loop = createLoop(
-    async () => {
-      for (let rows = MOVE_ROWS; rows === MOVE_ROWS && !isStopped; ) {
+    async (isStopped) => {
+      for (let rows = MOVE_ROWS; rows === MOVE_ROWS && !isStopped(); ) {
         rows = await moveDue(database, continueWithinMs);
         if (rows > 0) onMoved();
       }
       const nextMs = await nextDueMs(database);
       // What is due by now is in another relay's hands, or became due this moment.
-      if (nextMs !== undefined) triggerIn(Math.max(nextMs, SOON_MS));
+      if (nextMs !== undefined) timer.in(Math.max(nextMs, SOON_MS));
     },
     logger,
     'jobs that are due could not be moved to the outbox; it will be tried again',
   );
+  const timer = createTimer(loop.trigger);
   return {
     trigger: loop.trigger,
-    triggerSoon: () => triggerIn(SOON_MS),
+    triggerSoon: () => timer.in(SOON_MS),
     async stop() {
-      isStopped = true;
-      clearTimeout(timer);
+      timer.stop();
       await loop.stop();
     },
   };

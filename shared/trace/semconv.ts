@@ -65,6 +65,15 @@ export const FENCE_REASON = 'throughline.fence.reason';
 export const DEAD_LETTER_ID = 'throughline.dead_letter.id';
 export const DEAD_LETTERS_SETTLED = 'throughline.dead_letter.settled';
 
+// Schedules: on the root span of a firing.
+export const SCHEDULE_NAME = 'throughline.schedule.name';
+/** The time of day for which it fires, RFC 3339. */
+export const SCHEDULE_TICK = 'throughline.schedule.tick';
+export const SCHEDULE_CRON = 'throughline.schedule.cron';
+export const SCHEDULE_TIME_ZONE = 'throughline.schedule.time_zone';
+/** Whether it comes late, and stands for all ticks since. */
+export const SCHEDULE_MISSED = 'throughline.schedule.missed';
+
 /** On a `send` span of the relay, from the second send on: how often the job was sent. */
 export const OUTBOX_SENDS = 'throughline.outbox.sends';
 
