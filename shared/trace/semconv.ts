@@ -65,6 +65,9 @@ export const FENCE_REASON = 'throughline.fence.reason';
 export const DEAD_LETTER_ID = 'throughline.dead_letter.id';
 export const DEAD_LETTERS_SETTLED = 'throughline.dead_letter.settled';
 
+/** On metrics: the limit that jobs wait for. */
+export const LIMIT_NAME = 'throughline.limit.name';
+
 // Schedules: on the root span of a firing.
 export const SCHEDULE_NAME = 'throughline.schedule.name';
 /** The time of day for which it fires, RFC 3339. */

@@ -65,6 +65,7 @@ CREATE TABLE throughline.limit_slot (
   kept_until timestamptz,                         -- of a job that was told to come back
   PRIMARY KEY (limit_name, consumer, job_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
+CREATE INDEX limit_slot_job ON throughline.limit_slot (consumer, job_id);
 -- A hash: keys may be longer than a B-tree takes.
 CREATE INDEX limit_slot_key ON throughline.limit_slot (limit_name, hashtextextended(key, 0));
 `,
