@@ -22,3 +22,26 @@ export {
 } from './publish.ts';
 export { createRelay, type Relay, type RelayOptions } from './relay.ts';
 export type { RelayBatch } from './relay-batch.ts';
+export {
+  defineSchedule,
+  type Firing,
+  type Missed,
+  type Schedule,
+  type ScheduleDefinition,
+  ScheduleDefinitionError,
+} from './schedule/define.ts';
+export {
+  ScheduleNotPausedError,
+  SchedulePausedError,
+  UnknownScheduleError,
+} from './schedule/errors.ts';
+export {
+  listSchedules,
+  pauseSchedule,
+  removeSchedule,
+  resumeSchedule,
+  type ScheduleAction,
+  type ScheduleReceipt,
+} from './schedule/operate.ts';
+export type { ScheduleView } from './schedule/schedule-rows.ts';
+export { createScheduler, type Scheduler, type SchedulerOptions } from './schedule/scheduler.ts';

@@ -18,11 +18,14 @@ export interface UnsentRow {
   readonly attributes: Readonly<Record<string, string>>;
   readonly carrier: Carrier;
   readonly links: readonly StoredLink[] | null;
+  /** It was due so long after it was enqueued that its send begins a trace. */
+  readonly late: boolean;
   /** How often it was published before. */
   readonly sends: number;
 }
 
-const COLUMNS = 'id, job_id, job_type, topic, ordering_key, data, bytes, attributes, carrier, links, sends';
+const COLUMNS =
+  'id, job_id, job_type, topic, ordering_key, data, bytes, attributes, carrier, links, late, sends';
 const ORDERED_LOCK = `hashtextextended('throughline outbox ordered', 0)`;
 
 export interface TakeOptions {
@@ -112,22 +115,34 @@ export async function finishJob(client: SqlClient, jobId: string): Promise<void>
 }
 
 export interface OutboxDepth {
+  /** Due and not sent. */
   readonly unsent: number;
-  /** Age of the oldest unsent job, in seconds; 0 when there is none. */
+  /** How long the oldest unsent job has been due, in seconds; 0 when there is none. */
   readonly oldestUnsentSeconds: number;
   /** Sent, and not known to be finished. */
   readonly unfinished: number;
+  /** Not due yet. */
+  readonly delayed: number;
 }
 
 export async function outboxDepth(client: SqlClient): Promise<OutboxDepth> {
-  const { rows } = await client.query<{ unsent: string; age: number | null; unfinished: string }>(`
-    SELECT count(*) FILTER (WHERE sent_at IS NULL) AS unsent, count(*) FILTER (WHERE sent_at IS NOT NULL) AS unfinished,
-      extract(epoch FROM now() - min(enqueued_at) FILTER (WHERE sent_at IS NULL))::float8 AS age
-    FROM throughline.outbox`);
+  const { rows } = await client.query<{
+    unsent: string;
+    age: number | null;
+    unfinished: string;
+    delayed: string;
+  }>(`
+    SELECT outbox.unsent + due.unsent AS unsent, unfinished, delayed,
+      extract(epoch FROM now() - least(outbox.since, due.since))::float8 AS age
+    FROM (SELECT count(*) FILTER (WHERE sent_at IS NULL) AS unsent, count(*) FILTER (WHERE sent_at IS NOT NULL) AS unfinished,
+        min(enqueued_at) FILTER (WHERE sent_at IS NULL) AS since FROM throughline.outbox) outbox,
+      (SELECT count(*) FILTER (WHERE run_at <= now()) AS unsent, count(*) FILTER (WHERE run_at > now()) AS delayed,
+        min(run_at) FILTER (WHERE run_at <= now()) AS since FROM throughline.delayed_job) due`);
   const row = rows[0];
   return {
     unsent: Number(row?.unsent ?? 0),
     oldestUnsentSeconds: row?.age ?? 0,
     unfinished: Number(row?.unfinished ?? 0),
+    delayed: Number(row?.delayed ?? 0),
   };
 }

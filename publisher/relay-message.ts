@@ -1,10 +1,8 @@
 import type { Span } from '@opentelemetry/api';
 import { campaignOf } from '../shared/job/campaign.ts';
 import type { OutgoingMessage } from '../shared/pubsub/message-sink.ts';
-import { restoreCarrier } from '../shared/trace/carrier.ts';
-import { restoredLinks } from '../shared/trace/links.ts';
 import { type InjectOptions, injectContext } from '../shared/trace/message-context.ts';
-import { messageContext, onlyIfSampled, startOutboxSendSpan } from '../shared/trace/send-span.ts';
+import { messageContext, onlyIfSampled, sendOrigin, startOutboxSendSpan } from '../shared/trace/send-span.ts';
 import type { UnsentRow } from './outbox-rows.ts';
 
 /** A row on its way, in its `send` span. */
@@ -15,7 +13,7 @@ export interface Outgoing {
 }
 
 export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
-  const parent = restoreCarrier(row.carrier, baggage);
+  const { parent, options } = sendOrigin(row, baggage);
   const data = row.bytes ?? Buffer.from(row.data);
   const { id: rowId, topic, job_id: jobId, job_type: jobType, sends } = row;
   const orderingKey = row.ordering_key ?? undefined;
@@ -25,7 +23,7 @@ export function toOutgoing(row: UnsentRow, baggage: InjectOptions): Outgoing {
       campaign: campaignOf(row.attributes),
     },
     parent,
-    { links: restoredLinks(row.links) },
+    options,
   );
   const span = onlyIfSampled(started);
   const attributes = { ...row.attributes };

@@ -1,13 +1,14 @@
-import { context, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { Logger } from '../shared/log.ts';
 import { checkNumbers } from '../shared/options.ts';
 import { MAX_REQUEST_MESSAGES } from '../shared/pubsub/limits.ts';
 import type { MessageSink } from '../shared/pubsub/message-sink.ts';
 import type { Database } from '../shared/storage/database.ts';
 import { errorMessage } from '../shared/trace/record-error.ts';
+import { createLoop } from './loop.ts';
 import { OUTBOX_CHANNEL } from './outbox.ts';
 import { type Lane, RESEND_ROWS, resendForgotten, takeUnsent } from './outbox-rows.ts';
 import { type RelayBatch, sendBatch } from './relay-batch.ts';
+import { createDueJobs } from './relay-due.ts';
 import { createTopicPauses, type TopicPauses } from './relay-pauses.ts';
 
 /**
@@ -20,6 +21,8 @@ import { createTopicPauses, type TopicPauses } from './relay-pauses.ts';
  * O4. A row that cannot be sent does not keep its neighbours from being sent.
  * O5. A row is locked for `publishTimeoutMs` and the marking of its batch, whatever Pub/Sub does: whoever finishes a job waits
  *     for that lock. What there was no time for is handed back, and a topic that hangs is left alone for a while.
+ * O6. A delayed job is not sent before it is due. Then it joins the outbox, in the order in which such jobs became due, and is like
+ *     any other.
  */
 export interface RelayOptions {
   readonly database: Database;
@@ -40,6 +43,8 @@ export interface RelayOptions {
    * worker that finishes a job before its batch is marked waits for that. Default 5_000.
    */
   readonly publishTimeoutMs?: number;
+  /** Jobs that are due later than this after they were enqueued begin a trace that is linked to the old one, in ms. Default 900_000. */
+  readonly continueWithinMs?: number;
   /** Baggage members that may cross, as given to the outbox. Default: the order key and the saga's id. */
   readonly baggageKeys?: readonly string[];
   readonly logger?: Logger | undefined;
@@ -65,12 +70,14 @@ export function createRelay(options: RelayOptions): Relay {
     pollMs: { min: 10 },
     resendAfterMs: { min: 100 },
     publishTimeoutMs: { min: 100 },
+    continueWithinMs: { min: 0 },
   });
   const {
     database,
     pollMs = 1_000,
     resendAfterMs = DEFAULT_RESEND_AFTER_MS,
     publishTimeoutMs = 5_000,
+    continueWithinMs = 900_000,
     logger,
   } = options;
   const pauses = createTopicPauses({ firstMs: publishTimeoutMs * 2, longestMs: publishTimeoutMs * 12 });
@@ -85,6 +92,7 @@ export function createRelay(options: RelayOptions): Relay {
   const wake = () => {
     for (const lane of lanes) lane.trigger();
   };
+  const due = createDueJobs({ database, continueWithinMs, onMoved: wake, logger });
   const resend = createLoop(async (isStopped) => {
     for (let rows = RESEND_ROWS; rows === RESEND_ROWS && !isStopped(); ) {
       rows = await resendForgotten(database, resendAfterMs);
@@ -95,13 +103,22 @@ export function createRelay(options: RelayOptions): Relay {
   }, logger);
 
   const start = async () => {
-    timers = [setInterval(wake, pollMs), setInterval(resend.trigger, Math.min(resendAfterMs / 4, 60_000))];
-    unlisten = await database.listen(OUTBOX_CHANNEL, wake);
+    const look = () => {
+      wake();
+      due.trigger();
+    };
+    const hear = () => {
+      wake();
+      due.triggerSoon();
+    };
+    timers = [setInterval(look, pollMs), setInterval(resend.trigger, Math.min(resendAfterMs / 4, 60_000))];
+    unlisten = await database.listen(OUTBOX_CHANNEL, hear);
+    due.trigger();
     resend.trigger();
   };
   const stop = async () => {
     for (const timer of timers) clearInterval(timer);
-    const idle = [...lanes, resend].map((loop) => loop.stop()); // first, so that no further batch is begun
+    const idle = [...lanes, resend, due].map((loop) => loop.stop()); // first, so that no further batch is begun
     await started;
     await unlisten?.();
     await Promise.all(idle);
@@ -135,36 +152,4 @@ async function drain(options: DrainOptions, isStopped: () => boolean): Promise<v
     }
     if (batch.taken < batchSize && batch.handedBack === 0) return;
   }
-}
-
-interface Loop {
-  /** Runs the work now, or once more after the run under way. */
-  trigger(): void;
-  stop(): Promise<void>;
-}
-
-/** Never twice at the same time, and nobody's span is active in it. Failures are told and tried again at the next trigger. */
-function createLoop(work: (isStopped: () => boolean) => Promise<void>, logger: Logger | undefined): Loop {
-  let running: Promise<void> | undefined;
-  let again = false;
-  let isStopped = false;
-  const run = async () => {
-    while (again && !isStopped) {
-      again = false;
-      await work(() => isStopped).catch((error) =>
-        logger?.warn({ err: error }, 'relaying failed; it will be tried again'),
-      );
-    }
-    running = undefined;
-  };
-  return {
-    trigger() {
-      again = true;
-      if (!isStopped) running ??= context.with(ROOT_CONTEXT, run);
-    },
-    async stop() {
-      isStopped = true;
-      await running;
-    },
-  };
 }

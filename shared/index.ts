@@ -33,6 +33,8 @@ export {
   TopologyConflictError,
   wayOut,
 } from './pubsub/topology.ts';
+export { RateClosedError, UnknownRateError } from './rate/errors.ts';
+export { changeRate, createSharedRate, type SharedRate, type SharedRateOptions } from './rate/shared-rate.ts';
 export { onShutdown } from './shutdown.ts';
 export {
   type Carrier,

@@ -3,6 +3,7 @@ import type { Outcome } from '../shared/job/outcome.ts';
 import type { IncomingMessage } from '../shared/pubsub/message-source.ts';
 import type { Transaction } from '../shared/storage/database.ts';
 import type { Claim } from './claim.ts';
+import type { JobLimit } from './limits/limit.ts';
 
 /** One arrival of a message at a worker, as the middlewares see it. */
 export interface Delivery {
@@ -65,4 +66,5 @@ export interface Registration {
   readonly job: Job;
   readonly run: (delivery: JobDelivery<unknown>, signal: AbortSignal) => Promise<Outcome>;
   readonly onDeadLetter: DeadLetterHook<unknown> | undefined;
+  readonly limits: readonly JobLimit[];
 }

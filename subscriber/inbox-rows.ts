@@ -140,6 +140,7 @@ export interface UnmarkedSend {
   readonly sends: number;
   readonly carrier: Carrier;
   readonly links: readonly StoredLink[] | null;
+  readonly late: boolean;
 }
 
 /**
@@ -165,7 +166,8 @@ export async function finishJobs(
       ), unneeded AS (
         DELETE FROM throughline.outbox o USING finished f WHERE o.job_id = f.job_id AND o.job_id = ANY($3::text[])
         RETURNING o.job_id, CASE WHEN sent_at IS NULL THEN
-          json_build_object('rowId', id::text, 'topic', topic, 'sends', sends, 'carrier', carrier, 'links', links) END AS unmarked
+          json_build_object('rowId', id::text, 'topic', topic, 'sends', sends, 'carrier', carrier, 'links', links, 'late', late)
+            END AS unmarked
       )
       SELECT job_id, unmarked FROM finished LEFT JOIN unneeded USING (job_id)`,
     values: [

@@ -41,6 +41,8 @@ export interface InboxOptions {
 
 export interface Inbox {
   readonly consumer: string;
+  /** By which the claims of this process are known. */
+  readonly worker: string;
   /** Errors: DatabaseUnavailableError. */
   claim(job: JobKey): Promise<Claim | Refusal>;
   /**
@@ -148,6 +150,7 @@ export function createInbox(options: InboxOptions): Inbox {
 
   return {
     consumer,
+    worker: owner.worker,
     async claim(job) {
       const result = await claims.add(job);
       if ('lost' in result) held.add(job.jobId);

@@ -86,6 +86,10 @@ export {
 export { createFences, type Fences, type FencesOptions, type Watched } from './fence.ts';
 export { observeFences } from './fence-gauge.ts';
 export { createInbox, type Inbox, type InboxOptions } from './inbox.ts';
+export { type ChangeLimitOptions, changeLimit } from './limits/change.ts';
+export { LimitedError, LimitKeyError, UnknownLimitError } from './limits/errors.ts';
+export type { ConcurrencyLimit, JobLimit, LimitedFacts, RateLimit } from './limits/limit.ts';
+export { createLimits, type Limits, type LimitsOptions } from './limits/limits.ts';
 export { type ReplyOutbox, replyToSaga } from './saga-reply.ts';
 export {
   createWorker,

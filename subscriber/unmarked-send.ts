@@ -1,7 +1,6 @@
 import { campaignOf } from '../shared/job/campaign.ts';
-import { restoreCarrier, spanContextOf } from '../shared/trace/carrier.ts';
-import { restoredLinks } from '../shared/trace/links.ts';
-import { outboxSendIds, startOutboxSendSpan } from '../shared/trace/send-span.ts';
+import { spanContextOf } from '../shared/trace/carrier.ts';
+import { outboxSendIds, sendOrigin, startOutboxSendSpan } from '../shared/trace/send-span.ts';
 import type { Delivery } from './delivery.ts';
 import type { UnmarkedSend } from './inbox-rows.ts';
 
@@ -15,7 +14,7 @@ export function tellUnmarkedSend(
   unmarked: UnmarkedSend | undefined,
 ): void {
   if (!unmarked || jobType === undefined) return;
-  const { rowId, topic, sends, carrier, links } = unmarked;
+  const { rowId, topic, sends } = unmarked;
   const bearer = spanContextOf({ traceparent: message.attributes['traceparent'] ?? '' });
   // Otherwise the row waited to be sent again, and this message came from a send before.
   if (bearer?.spanId !== outboxSendIds(rowId, jobId, sends).spanId) return;
@@ -31,7 +30,6 @@ export function tellUnmarkedSend(
     sends,
     campaign,
   };
-  startOutboxSendSpan(facts, restoreCarrier(carrier), { startTime: atMs, links: restoredLinks(links) }).end(
-    atMs,
-  );
+  const { parent, options } = sendOrigin(unmarked);
+  startOutboxSendSpan(facts, parent, { ...options, startTime: atMs }).end(atMs);
 }

@@ -27,10 +27,14 @@ import { createFencedSeries } from './fence-metrics.ts';
 import type { Inbox } from './inbox.ts';
 import { KeyedScheduler } from './keyed-scheduler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.ts';
+import { LimitedError } from './limits/errors.ts';
+import { checkLimits, type JobLimit } from './limits/limit.ts';
+import type { Limits } from './limits/limits.ts';
 import { type ClaimOptions, claim } from './middleware/claim.ts';
 import { classify } from './middleware/classify.ts';
 import { deadLetters } from './middleware/dead-letters.ts';
 import { fence } from './middleware/fence.ts';
+import { limit } from './middleware/limit.ts';
 import { metrics } from './middleware/metrics.ts';
 import { pause } from './middleware/pause.ts';
 import { record } from './middleware/record.ts';
@@ -72,6 +76,8 @@ export interface WorkerOptions {
   readonly inbox?: Inbox;
   /** Lets operators pause and cancel jobs; needs an inbox. Started and stopped with the worker. Default: none. */
   readonly fences?: Fences;
+  /** Needed by jobs with limits, and needs an inbox; of this worker alone. Started and stopped with it. Default: none. */
+  readonly limits?: Limits;
   readonly logger?: Logger;
   /** Called after each delivery was settled. */
   readonly onSettled?: (delivery: Delivery, outcome: Outcome) => void;
@@ -83,10 +89,12 @@ export interface HandleOptions<Payload> {
    * with job ids that follow from the dead job's id. With an inbox it gets the transaction that records the death.
    */
   readonly onDeadLetter?: DeadLetterHook<Payload>;
+  /** How many of these jobs run at once, in all workers, and how many begin in a second. Default: none. */
+  readonly limits?: readonly JobLimit<Payload>[];
 }
 
 export interface Worker {
-  /** Registers a job's handler. Errors: DuplicateHandlerError. */
+  /** Registers a job's handler. Errors: DuplicateHandlerError; OptionsError when its limits make no sense. */
   handle<Schema extends z.ZodType>(
     job: Job<Schema>,
     handler: (delivery: JobDelivery<z.output<Schema>>, signal: AbortSignal) => Promise<Outcome>,
@@ -134,10 +142,14 @@ export function createWorker(options: WorkerOptions): Worker {
     drainTimeoutMs: { min: 0 },
     continueWithinMs: { min: 0 },
   });
-  const { source, maxLeaseMs = 3_600_000, fences, inbox } = options;
+  const { source, maxLeaseMs = 3_600_000, fences, inbox, limits } = options;
   if (fences && !inbox)
     throw new OptionsError('createWorker', [
       'fences: expected an inbox beside them, which keeps cancelled jobs so',
+    ]);
+  if (limits && !inbox)
+    throw new OptionsError('createWorker', [
+      'limits: expected an inbox beside them, on whose claims they count',
     ]);
   const registrations = new Map<string, Registration>();
   const stopping = new AbortController();
@@ -168,12 +180,16 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const { message } of scheduler.takeBehind(orderingKey)) handBack(message, afterMs);
   };
 
-  /** A paused delivery comes back when its fence is lifted; until then its worker keeps no payload of it. */
+  /** A delivery that waits comes back when its fence is lifted, or it is its turn; until then its worker keeps no payload of it. */
   const keepPaused = (item: Item, delivery: Delivery, outcome: Outcome, isHere: boolean): Outcome => {
-    if (!paused || outcome.kind !== 'retry' || outcome.paused !== 'kept') return outcome;
+    if (outcome.kind !== 'retry' || outcome.paused !== 'kept') return outcome;
     const message = { ...item.message, data: NO_DATA };
     const resume = isHere ? () => scheduler.hurry(item) : () => source.nack(message, 0);
-    return { ...outcome, afterMs: isStopping ? 0 : paused.add(delivery, outcome.afterMs ?? 0, resume) };
+    if (isStopping) return { ...outcome, afterMs: 0 };
+    if (!(outcome.error instanceof LimitedError))
+      return paused ? { ...outcome, afterMs: paused.add(delivery, outcome.afterMs ?? 0, resume) } : outcome;
+    limits?.wait(delivery, outcome.error, resume);
+    return outcome;
   };
 
   const runItem = async (item: Item): Promise<number | undefined> => {
@@ -217,6 +233,7 @@ export function createWorker(options: WorkerOptions): Worker {
     isStopping = true;
     source.pause();
     paused?.stop();
+    const unlimited = limits?.stop();
     const unstarted = scheduler.takeWaiting();
     for (const { message } of unstarted) handBack(message, 0);
     await within(options.drainTimeoutMs ?? 25_000, scheduler.idle());
@@ -226,7 +243,7 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const message of abandoned) handBack(message, 0);
     leases?.stop();
     await source.close();
-    await Promise.all([inbox?.stop(), fences?.stop()]);
+    await Promise.all([inbox?.stop(), fences?.stop(), unlimited]);
     return { handedBack: unstarted.length + interrupted + abandoned.length };
   };
 
@@ -246,6 +263,7 @@ export function createWorker(options: WorkerOptions): Worker {
       },
     });
     try {
+      await limits?.start(registrations.values());
       if (fences) await fences.start();
       await source.start({
         onSubscription: (facts) => {
@@ -263,10 +281,13 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   return {
-    handle(job, run, { onDeadLetter } = {}) {
+    handle(job, run, { onDeadLetter, limits: limitsOfJob = [] } = {}) {
       if (registrations.has(job.type)) throw new DuplicateHandlerError(job.type);
+      checkLimits(job.type, limitsOfJob);
+      if (limitsOfJob.length > 0 && !limits)
+        throw new OptionsError('createWorker', [`limits: expected, because ${job.type} has some`]);
       // The pipeline hands each handler the payload that its own job's schema has checked.
-      registrations.set(job.type, { job, run, onDeadLetter } as unknown as Registration);
+      registrations.set(job.type, { job, run, onDeadLetter, limits: limitsOfJob } as unknown as Registration);
     },
     start() {
       if (isStopping) return Promise.reject(new WorkerStoppingError());
@@ -287,12 +308,13 @@ function pipeline(
   registrations: ReadonlyMap<string, Registration>,
   maxDeliveryAttempts: () => number | undefined,
 ): Handler {
-  const { topic, sink, deadLetterTopic, logger, inbox, fences } = options;
+  const { topic, sink, deadLetterTopic, logger, inbox, fences, limits } = options;
   const traced = { destination: topic, ...pick(options) };
   return compose(
-    ...(fences ? [renew({ sink, topic, maxDeliveryAttempts, logger })] : []),
+    ...(fences || limits ? [renew({ sink, topic, maxDeliveryAttempts, logger })] : []),
     ...(inbox ? [claim({ inbox, logger, onRepeated: repeated(traced, inbox) })] : []),
     ...(fences ? [pause(fences)] : []),
+    ...(limits && inbox ? [limit({ limits, inbox, fences })] : []),
     tracing(traced),
     metrics(own),
     deadLetters({ sink, topic: deadLetterTopic, logger, inbox }),

@@ -72,6 +72,12 @@ export const METRICS = {
     labels: [],
     meaning: 'jobs that are committed and not yet sent',
   },
+  'throughline.outbox.delayed': {
+    kind: 'gauge',
+    unit: '{job}',
+    labels: [],
+    meaning: 'jobs that are not due yet',
+  },
   'throughline.outbox.unfinished': {
     kind: 'gauge',
     unit: '{job}',
@@ -221,6 +227,36 @@ export const METRICS = {
     unit: '{fence}',
     labels: ['action'],
     meaning: 'fences in force, read from PostgreSQL',
+  },
+  'throughline.schedule.fired': {
+    kind: 'counter',
+    unit: '{tick}',
+    labels: ['throughline.schedule.name'],
+    meaning: 'ticks of a schedule for which a job was enqueued',
+  },
+  'throughline.schedule.left_out': {
+    kind: 'counter',
+    unit: '{tick}',
+    labels: ['throughline.schedule.name'],
+    meaning: 'ticks that were missed, and are not made up for',
+  },
+  'throughline.schedule.failed': {
+    kind: 'counter',
+    unit: '{tick}',
+    labels: ['throughline.schedule.name'],
+    meaning: 'ticks that could not be fired; they are tried again',
+  },
+  'throughline.limit.waited': {
+    kind: 'counter',
+    unit: '{delivery}',
+    labels: ['throughline.limit.name', 'throughline.job.name'],
+    meaning: 'deliveries that a limit put off',
+  },
+  'throughline.limit.waiting': {
+    kind: 'gauge',
+    unit: '{delivery}',
+    labels: ['throughline.limit.name'],
+    meaning: 'deliveries that wait for a limit, in this worker',
   },
   'throughline.campaign.enqueued': {
     kind: 'counter',

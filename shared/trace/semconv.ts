@@ -71,6 +71,18 @@ export const CAMPAIGN_STATE = 'throughline.campaign.state';
 /** `throughline.campaign.sent` and so on, one for each of the ledger's states, on the campaign's span. */
 export const CAMPAIGN_COUNT = 'throughline.campaign';
 
+/** On metrics: the limit that jobs wait for. */
+export const LIMIT_NAME = 'throughline.limit.name';
+
+// Schedules: on the root span of a firing.
+export const SCHEDULE_NAME = 'throughline.schedule.name';
+/** The time of day for which it fires, RFC 3339. */
+export const SCHEDULE_TICK = 'throughline.schedule.tick';
+export const SCHEDULE_CRON = 'throughline.schedule.cron';
+export const SCHEDULE_TIME_ZONE = 'throughline.schedule.time_zone';
+/** Whether it comes late, and stands for all ticks since. */
+export const SCHEDULE_MISSED = 'throughline.schedule.missed';
+
 /** On a `send` span of the relay, from the second send on: how often the job was sent. */
 export const OUTBOX_SENDS = 'throughline.outbox.sends';
 

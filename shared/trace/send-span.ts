@@ -6,6 +6,8 @@ import {
   type SpanOptions,
   trace,
 } from '@opentelemetry/api';
+import { type BaggageOptions, type Carrier, restoreCarrier } from './carrier.ts';
+import { links, linkTo, restoredLinks, type StoredLink } from './links.ts';
 import { count } from './meters.ts';
 import { isSampled } from './sampling.ts';
 import {
@@ -84,6 +86,29 @@ export function startOutboxSendSpan(
   return startWithIds(outboxSendIds(rowId, facts.jobId, sends), () =>
     startSendSpan({ ...facts, ...nameOf(jobType) }, parent, { ...options, attributes }),
   );
+}
+
+/**
+ * What a `send` span from the outbox belongs to: whatever enqueued the job, however long a relay took. Work that was to be late is
+ * a root, and linked to it; the order key still goes with it.
+ */
+export function sendOrigin(
+  { carrier, links: stored, late }: SendOrigin,
+  baggage: BaggageOptions = {},
+): { readonly parent: Context; readonly options: SpanOptions } {
+  const parent = restoreCarrier(carrier, baggage);
+  const own = restoredLinks(stored);
+  if (!late) return { parent, options: { links: own } };
+  const cause = linkTo(trace.getSpanContext(parent), 'caused-by');
+  return { parent: trace.deleteSpan(parent), options: { links: [...links(cause), ...own] } };
+}
+
+/** What a row of the outbox says of where its job comes from. */
+export interface SendOrigin {
+  readonly carrier: Carrier;
+  readonly links: readonly StoredLink[] | null;
+  /** It was due so long after it was enqueued that its send begins a trace. */
+  readonly late: boolean;
 }
 
 export function outboxSendIds(rowId: string, jobId: string, sends: number): SpanIds {

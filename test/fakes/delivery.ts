@@ -30,7 +30,7 @@ export function deliveryOf(
     jobId: 'job-1',
     orderKey: undefined,
     jobType: defined.type,
-    registration: { job: defined, run: async () => done(), onDeadLetter: undefined },
+    registration: { job: defined, run: async () => done(), onDeadLetter: undefined, limits: [] },
     attempt: 1,
     localTry: 1,
     ...given,

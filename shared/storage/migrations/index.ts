@@ -6,9 +6,10 @@ import { sagasInTrouble } from './0004-sagas-in-trouble.ts';
 import { fences } from './0005-fences.ts';
 import { deadLetters } from './0006-dead-letters.ts';
 import { campaigns } from './0007-campaigns.ts';
+import { schedulesAndLimits } from './0008-schedules-and-limits.ts';
 import { operators } from './0009-operators.ts';
 
-/** The tables of outbox, inbox, sagas, fences, dead letters, campaigns and operators. */
+/** The tables of outbox, inbox, sagas, fences, dead letters, campaigns, schedules, limits and operators. */
 export const THROUGHLINE_MIGRATIONS: MigrationSet = {
   schema: 'throughline',
   migrations: [
@@ -19,6 +20,7 @@ export const THROUGHLINE_MIGRATIONS: MigrationSet = {
     fences,
     deadLetters,
     campaigns,
+    schedulesAndLimits,
     operators,
   ],
 };
