@@ -6,7 +6,7 @@ import { type AdminClient, createAdminClient, problemOf, startAdminProcess, TOKE
 
 type Admin = Child<{ readonly url: string }>;
 
-describe('access to the admin API', () => {
+describe('access to the admin API', { timeout: 120_000 }, () => {
   let db: TestDatabase;
   let open: Admin;
   let closed: Admin;

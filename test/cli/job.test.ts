@@ -5,7 +5,7 @@ import { complaint, throughline } from './throughline.ts';
 const TRACE = 'a'.repeat(32);
 const TRACEPARENT = `00-${TRACE}-${'b'.repeat(16)}-01`;
 
-describe('throughline job', () => {
+describe('throughline job', { timeout: 120_000 }, () => {
   let db: TestDatabase;
   let env: Record<string, string>;
   beforeAll(async () => {
@@ -73,14 +73,17 @@ describe('throughline job', () => {
     await bury('forwarded', 'open');
     await bury('dropped', 'dropped');
     await bury('stranger', 'redriven');
+    await enqueue('once more');
+    await bury('once more', 'redriven');
     const page = await list();
     expect(page.next).toBeNull();
     expect(statesOf(page)).toEqual({
       ...{ unsent: 'waiting', later: 'scheduled', sent: 'sent', running: 'running', lost: 'retrying' },
       ...{ released: 'retrying', redriven: 'waiting', done: 'done', dead: 'dead', cancelled: 'cancelled' },
       ...{ forwarded: 'dead', dropped: 'dead', stranger: 'sent' },
+      'once more': 'waiting',
     });
-    expect(page.jobs).toHaveLength(13);
+    expect(page.jobs).toHaveLength(14);
     expect(page.jobs.find(({ jobId }) => jobId === 'cancelled')).toEqual({
       ...{ jobId: 'cancelled', consumer: 'jobs-worker', jobType: 'note.keep.v2', orderKey: 'O-cancelled' },
       ...{ state: 'cancelled', attempts: 2, sends: null, reason: 'wrong segment', ageMs: expect.any(Number) },

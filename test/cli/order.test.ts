@@ -43,6 +43,13 @@ describe('throughline order', () => {
     const lines = watched.stdout.trimEnd().split('\n');
     expect(lines.every((line) => /^\d{4}-\S+Z O-\S+ \w+/.test(line))).toBe(true);
     expect(lines.at(-1)).toContain(`${orderKey} confirmed`);
+    // The inbox keeps whose job it was, and its trace, when the outbox has forgotten it.
+    const jobs = await throughline(
+      ['job', 'list', '--order', orderKey, '--job', 'workspace.set-up', '--json'],
+      env,
+    );
+    const { traceId } = JSON.parse((await order(['show', orderKey, '--json'])).stdout) as OrderView;
+    expect(JSON.parse(jobs.stdout).jobs).toMatchObject([{ state: 'done', orderKey, traceId }]);
     const shown = await order(['show', orderKey]);
     expect(shown.stdout).toMatch(/^state +confirmed$/m);
     expect(shown.stdout).toMatch(/^confirm-order +completed +1 /m);

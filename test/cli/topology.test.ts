@@ -86,8 +86,15 @@ describe('throughline topology', () => {
         /^Pub\/Sub lets nobody change filter of a subscription: declare one under/,
       ),
     });
-    const { exitCode, stdout, stderr } = await throughline(['topology', 'apply', '--yes'], env);
+    const { exitCode, stdout, stderr } = await throughline(['topology', 'apply', '--yes'], {
+      ...env,
+      DATABASE_URL: db.url,
+    });
     expect(exitCode).toBe(1);
+    const { rows } = await db.database.query('SELECT FROM throughline.operator_action WHERE target = $1', [
+      `project ${connection.projectId}`,
+    ]);
+    expect(rows).toEqual([]);
     expect(stdout).toContain('Pub/Sub lets nobody change filter');
     expect(stderr).toContain('throughline: Pub/Sub does not let these change:');
     const [missing] = await Promise.allSettled([
