@@ -7,9 +7,15 @@ import { createTraceState, type TraceState } from '@opentelemetry/api';
  */
 export class OtTraceState implements TraceState {
   readonly ot: string;
+  #values: OtValues | undefined;
 
   constructor(ot: string) {
     this.ot = ot;
+  }
+
+  get values(): OtValues {
+    this.#values ??= parse(this.ot);
+    return this.#values;
   }
 
   get(key: string): string | undefined {
@@ -38,11 +44,21 @@ const OT = 'ot';
 const MAX_OT_CHARS = 256;
 const ONLY_OT = /^ot=([a-z][a-z0-9]*:[A-Za-z0-9._-]*(?:;[a-z][a-z0-9]*:[A-Za-z0-9._-]*)*)$/;
 
+/** The header of an order is read about ten times in a process, and is the same each time. */
+const REMEMBERED = 10_000;
+let remembered = new Map<string, OtTraceState>();
+
 /** Shape: undefined when there are other members, or it is not well-formed; the library's propagator reads those. */
 export function readOtTraceState(header: string): OtTraceState | undefined {
+  const known = remembered.get(header);
+  if (known) return known;
   if (header.length > MAX_OT_CHARS) return undefined;
   const ot = ONLY_OT.exec(header)?.[1];
-  return ot === undefined ? undefined : new OtTraceState(ot);
+  if (ot === undefined) return undefined;
+  const state = new OtTraceState(ot);
+  if (remembered.size >= REMEMBERED) remembered = new Map();
+  remembered.set(header, state);
+  return state;
 }
 
 /** What the `ot` member says, without a guarantee of anything: it may be a stranger's. */
@@ -61,8 +77,13 @@ const NOTHING: OtValues = { rv: undefined, th: undefined, others: [] };
 
 /** Errors: none; what is malformed counts as absent. */
 export function otValues(state: TraceState | undefined): OtValues {
+  if (state instanceof OtTraceState) return state.values;
   const ot = state?.get(OT);
-  if (ot === undefined || ot.length > MAX_OT_CHARS) return NOTHING;
+  return ot === undefined ? NOTHING : parse(ot);
+}
+
+function parse(ot: string): OtValues {
+  if (ot.length > MAX_OT_CHARS) return NOTHING;
   let rv: string | undefined;
   let th: string | undefined;
   const others: string[] = [];
