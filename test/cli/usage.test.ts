@@ -25,7 +25,7 @@ describe('throughline: arguments and settings', () => {
       expect([exitCode, stderr]).toEqual([0, '']);
       expect(stdout).toContain(`  $ throughline ${command.join(' ')}`);
     }
-  }, 60_000);
+  }, 180_000);
 
   it('knows its version', async () => {
     const { exitCode, stdout } = await throughline(['--version']);
