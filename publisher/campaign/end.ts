@@ -21,6 +21,7 @@ export async function settleCancelled(
   return database.transaction(async (tx) => {
     if (!(await takeProgress(tx, number))) return false;
     const campaign = await readCampaign(tx, id);
+    if (campaign.state !== 'cancelled' || campaign.ended_at !== null) return false;
     const tally = await readTally(tx, number);
     for (const state of ['pending', 'queued'] as const) {
       const settled = tally[state] > 0 ? await cancelSome(tx, campaign, state) : 0;

@@ -159,7 +159,7 @@ function createModel(campaign: SteppedCampaign) {
       await ask();
       await campaign.settleCancelled();
       await campaign.dispatch();
-      for (const job of (await campaign.jobs()).slice(-RECIPIENTS)) await deliver(job, 'sent', 'told');
+      for (const job of await campaign.jobs()) await deliver(job, 'sent', 'told');
     }
   };
   return { step, finish, effects, breaches };
