@@ -14,6 +14,10 @@ import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
 import { addSagaShow } from './saga-show.ts';
 import { addSagaSkip } from './saga-skip.ts';
+import { addScheduleList } from './schedule-list.ts';
+import { addSchedulePause } from './schedule-pause.ts';
+import { addScheduleRemove } from './schedule-remove.ts';
+import { addScheduleResume } from './schedule-resume.ts';
 
 const { version } = createRequire(import.meta.url)('throughline/package.json') as { version: string };
 
@@ -21,7 +25,7 @@ const { version } = createRequire(import.meta.url)('throughline/package.json') a
 export function createProgram(): Command {
   const program = new Command('throughline')
     .description(
-      'Looks after the database, sagas, fences and dead letters of services that are built on Throughline.',
+      'Looks after the database, sagas, fences, dead letters and schedules of services that are built on Throughline.',
     )
     .version(version)
     .exitOverride()
@@ -47,6 +51,13 @@ export function createProgram(): Command {
   addDeadLetterShow(deadLetter);
   addDeadLetterRedrive(deadLetter);
   addDeadLetterDrop(deadLetter);
+  const schedule = program
+    .command('schedule')
+    .description('jobs that are enqueued by the clock: look at them, pause or resume them');
+  addScheduleList(schedule);
+  addSchedulePause(schedule);
+  addScheduleResume(schedule);
+  addScheduleRemove(schedule);
   return program;
 }
 

@@ -14,13 +14,14 @@ describe('throughline: arguments and settings', () => {
       ...['list', 'show', 'retry', 'skip', 'resolve'].map((name) => ['saga', name]),
       ...['add', 'list', 'lift'].map((name) => ['fence', name]),
       ...['list', 'show', 'redrive', 'drop'].map((name) => ['dead-letter', name]),
+      ...['list', 'pause', 'resume', 'remove'].map((name) => ['schedule', name]),
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);
       expect([exitCode, stderr]).toEqual([0, '']);
       expect(stdout).toContain(`  $ throughline ${command.join(' ')}`);
     }
-  }, 60_000);
+  }, 120_000);
 
   it('knows its version', async () => {
     const { exitCode, stdout } = await throughline(['--version']);
