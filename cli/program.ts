@@ -23,6 +23,10 @@ import { addSagaRetry } from './saga-retry.ts';
 import { addSagaShow } from './saga-show.ts';
 import { addSagaSkip } from './saga-skip.ts';
 import { addSamplingEstimate } from './sampling-estimate.ts';
+import { addScheduleList } from './schedule-list.ts';
+import { addSchedulePause } from './schedule-pause.ts';
+import { addScheduleRemove } from './schedule-remove.ts';
+import { addScheduleResume } from './schedule-resume.ts';
 import { addSloReport } from './slo-report.ts';
 import { addTopologyApply } from './topology-apply.ts';
 import { addTopologyDiff } from './topology-diff.ts';
@@ -33,7 +37,7 @@ const { version } = createRequire(import.meta.url)('throughline/package.json') a
 export function createProgram(): Command {
   const program = new Command('throughline')
     .description(
-      'Looks after the database, sagas, jobs, fences, dead letters, campaigns and topics of services that are built on Throughline.',
+      'Looks after the database, sagas, jobs, fences, dead letters, campaigns, schedules and topics of services that are built on Throughline.',
     )
     .version(version)
     .exitOverride()
@@ -78,6 +82,13 @@ export function createProgram(): Command {
   addSloReport(slo);
   addCampaignCommands(program);
   addSamplingEstimate(program.command('sampling').description('sampling: what it costs'));
+  const schedule = program
+    .command('schedule')
+    .description('jobs that are enqueued by the clock: look at them, pause or resume them');
+  addScheduleList(schedule);
+  addSchedulePause(schedule);
+  addScheduleResume(schedule);
+  addScheduleRemove(schedule);
   return program;
 }
 

@@ -25,6 +25,7 @@ describe('throughline: arguments and settings', () => {
       ].map((name) => ['campaign', name]),
       ...['add', 'remove'].map((name) => ['suppression', name]),
       ['sampling', 'estimate'],
+      ...['list', 'pause', 'resume', 'remove'].map((name) => ['schedule', name]),
     ];
     for (const command of commands) {
       const { exitCode, stdout, stderr } = await throughline([...command, '--help']);
