@@ -263,7 +263,7 @@ export function createWorker(options: WorkerOptions): Worker {
       },
     });
     try {
-      await limits?.start(registrations.values());
+      if (limits) await limits.start(registrations.values());
       if (fences) await fences.start();
       await source.start({
         onSubscription: (facts) => {
