@@ -27,8 +27,10 @@ async function adminServe(): Promise<void> {
   const config = readConfig();
   const { adminToken: token, adminPort: port, trustTraceparent, logLevel: level, serviceName } = config;
   // Of all commands only this one needs them.
-  const [{ startAdmin }, { orderRoutes }] = await Promise.all([
+  const [{ startAdmin }, { campaignRoutes }, { CATALOGUE }, { orderRoutes }] = await Promise.all([
     import('../console/admin/serve.ts'),
+    import('../console/admin/campaigns.ts'),
+    import('../orders/campaign/channels.ts'),
     import('../orders/http/admin-routes.ts'),
   ]);
   // Nothing of its own is traced without an endpoint, but what others have traced can be shown.
@@ -41,7 +43,7 @@ async function adminServe(): Promise<void> {
   } as const;
   await withDatabase(session, async (database) => {
     await assertMigrated(database, [THROUGHLINE_MIGRATIONS]);
-    const routes = orderRoutes(database);
+    const routes = [...campaignRoutes(database, CATALOGUE), ...orderRoutes(database)];
     const admin = await startAdmin({ database, token, port, routes, trustTraceparent, logger });
     printLine(`The admin API listens on ${admin.url}/admin${token === undefined ? CLOSED : ''}`);
     process.send?.({ url: admin.url });

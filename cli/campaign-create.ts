@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
+import { fullCampaignDocument } from '../console/campaign-document.ts';
 import { printable } from '../insight/printable.ts';
 import { registerCampaign } from '../publisher/campaign/index.ts';
 import { systemUser } from './actor.ts';
 import { addCatalogueOption, type CatalogueOptions, readCatalogue } from './campaign-catalogue.ts';
-import { fullCampaignDocument } from './campaign-print.ts';
 import { readJsonFile } from './json-file.ts';
 import { printJson, printLine } from './output.ts';
 import { withDatabase } from './session.ts';

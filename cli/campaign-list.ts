@@ -1,11 +1,11 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { campaignDocument } from '../console/campaign-document.ts';
 import {
   CAMPAIGN_STATES,
   type CampaignState,
   type CampaignView,
   listCampaigns,
 } from '../publisher/campaign/index.ts';
-import { campaignDocument } from './campaign-print.ts';
 import { printJson, printLine, printTable } from './output.ts';
 import { readLimit } from './saga-list.ts';
 import { withDatabase } from './session.ts';

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
+import { campaignDocument } from '../console/campaign-document.ts';
 import { printable } from '../insight/printable.ts';
 import { type CampaignAction, type CampaignView, viewCampaign } from '../publisher/campaign/index.ts';
 import { POSSIBLE_IN } from '../publisher/campaign/state.ts';
 import type { Database } from '../shared/storage/database.ts';
 import { systemUser } from './actor.ts';
-import { campaignDocument } from './campaign-print.ts';
 import { assertAskable, confirm } from './confirm.ts';
 import { printJson, printLine } from './output.ts';
 import { type SessionOptions, withDatabase } from './session.ts';

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { fullCampaignDocument } from '../console/campaign-document.ts';
 import { type CampaignView, viewCampaign } from '../publisher/campaign/index.ts';
-import { fullCampaignDocument, printCampaign } from './campaign-print.ts';
+import { printCampaign } from './campaign-print.ts';
 import { EXIT } from './failure.ts';
 import { printJson } from './output.ts';
 import { withDatabase } from './session.ts';

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { campaignDocument } from '../console/campaign-document.ts';
 import { type CampaignView, watchCampaign } from '../publisher/campaign/index.ts';
-import { campaignDocument } from './campaign-print.ts';
 import { progressLine, progressLines } from './campaign-progress.ts';
 import { needsAttention } from './campaign-status.ts';
 import { EXIT } from './failure.ts';

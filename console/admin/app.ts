@@ -46,15 +46,18 @@ export function createAdminApp(options: AdminAppOptions): Express {
   });
   app.use('/admin', requireToken(token));
   app.get('/admin/openapi.json', (_, response) => void response.json(openApi));
-  const body = express.json({ limit: MAX_BODY, strict: true });
   for (const route of routes) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
     if (route.method === 'get') app.get(path, answer(route, options));
-    else app.post(path, body, answer(route, options));
+    else app.post(path, bodyOf(route), answer(route, options));
   }
   app.use(notFound);
   app.use(problems(logger));
   return app;
+}
+
+function bodyOf({ maxBody = MAX_BODY }: Route): RequestHandler {
+  return express.json({ limit: maxBody, strict: true });
 }
 
 /** The whole of a request within its span, the refusal included. */

@@ -1,4 +1,10 @@
 import {
+  CampaignExistsError,
+  CampaignInputError,
+  CampaignStateError,
+  UnknownCampaignError,
+} from '../../publisher/campaign/index.ts';
+import {
   SagaActionPendingError,
   SagaInputError,
   SagaNotStuckError,
@@ -18,7 +24,13 @@ import {
 } from '../../subscriber/index.ts';
 import { UnknownJobIdError } from '../jobs/show-job.ts';
 
-const UNKNOWN = [UnknownSagaError, UnknownFenceError, UnknownDeadLetterError, UnknownJobIdError];
+const UNKNOWN = [
+  UnknownSagaError,
+  UnknownFenceError,
+  UnknownDeadLetterError,
+  UnknownJobIdError,
+  UnknownCampaignError,
+];
 /** Somebody was first, or it is not in a state for that. */
 const CONFLICTS = [
   SagaNotStuckError,
@@ -26,8 +38,10 @@ const CONFLICTS = [
   FenceExistsError,
   FenceLiftedError,
   DeadLetterRefusedError,
+  CampaignExistsError,
+  CampaignStateError,
 ];
-const INPUT = [SagaInputError, OptionsError, DeadLetterInputError, CursorError];
+const INPUT = [SagaInputError, OptionsError, DeadLetterInputError, CampaignInputError, CursorError];
 
 /** What an operation refused, as a problem named by the error's code; anything else stays what it is. */
 export function asRefusal(error: unknown): unknown {

@@ -1,4 +1,4 @@
-import { type Attributes, SpanStatusCode } from '@opentelemetry/api';
+import { type Attributes, ROOT_CONTEXT, SpanStatusCode } from '@opentelemetry/api';
 import { type LedgerTally, publicTally, RECIPIENT_STATES } from '../../shared/campaign/recipient.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
 import { type Carrier, spanContextOf } from '../../shared/trace/carrier.ts';
@@ -8,6 +8,25 @@ import { CAMPAIGN_COUNT, CAMPAIGN_ID, CAMPAIGN_STATE } from '../../shared/trace/
 import type { CampaignRow } from './campaign-rows.ts';
 import { ITSELF } from './change-state.ts';
 import type { CampaignState } from './state.ts';
+
+/**
+ * The campaign with its span reserved: an operator whose process traces nothing (the command line without an endpoint) has
+ * reserved none, and recipients' jobs would have nothing to be linked to.
+ */
+export async function withSpan(tx: SqlClient, campaign: CampaignRow): Promise<CampaignRow> {
+  if (spanContextOf(campaign.span?.self) || campaign.state !== 'freezing') return campaign;
+  const span = reserveSpan(`campaign ${campaign.id}`, {
+    parent: ROOT_CONTEXT,
+    attributes: { [CAMPAIGN_ID]: campaign.id },
+    ...(campaign.approved_at && { startMs: campaign.approved_at.getTime() }),
+  });
+  if (!spanContextOf(span.self)) return campaign;
+  await tx.query('UPDATE throughline.campaign SET span = $2 WHERE number = $1', [
+    campaign.number,
+    JSON.stringify(span),
+  ]);
+  return { ...campaign, span };
+}
 
 /** Told once the audience is complete, with the time that it took: a campaign's own trace does not grow with its audience. */
 export function tellFreezing({ id, span }: CampaignRow, frozen: number): void {

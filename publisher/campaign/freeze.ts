@@ -10,7 +10,7 @@ import {
   readCampaign,
   takeProgress,
 } from './campaign-rows.ts';
-import { tellFreezing } from './campaign-spans.ts';
+import { tellFreezing, withSpan } from './campaign-spans.ts';
 import { changeByItself } from './change-state.ts';
 import { type CampaignCatalogue, partsOf } from './register.ts';
 import type { Segment } from './segment.ts';
@@ -44,7 +44,7 @@ export async function freezePage(
   return options.database.transaction(async (tx) => {
     const progress = await takeProgress(tx, campaign.number);
     if (!progress) return false;
-    const current = await readCampaign(tx, campaign.id);
+    const current = await withSpan(tx, await readCampaign(tx, campaign.id));
     if (current.state !== 'freezing') return false;
     const { segments, channel } = partsOf(current.definition, options);
     const segment = segments[progress.segment];

@@ -36,7 +36,8 @@ export async function* watchCampaign(
     samples = [...samples.filter(({ atMs }) => now.atMs - atMs <= RATE_OF_MS), now];
     const shown = withRate(view, samples);
     const { state: own, reason, frozen, recipients, underWay, endedAt } = shown;
-    const state = JSON.stringify([own, reason, frozen, recipients, underWay, endedAt]);
+    const rate = Math.round(shown.perSecond ?? 0);
+    const state = JSON.stringify([own, reason, frozen, recipients, underWay, endedAt, rate]);
     if (state !== told) yield shown;
     told = state;
     if (view.endedAt !== undefined) return;

@@ -12,6 +12,8 @@ export interface Route {
   /** As OpenAPI writes it: `/admin/sagas/{sagaId}`. */
   readonly path: string;
   readonly operation: ZodOpenApiOperationObject;
+  /** As `express.json` reads it: `256kb`. Default: the server's own limit. */
+  readonly maxBody?: string;
   /**
    * Shape: the document that is the answer, with 200. `signal` fires when the caller has hung up.
    * Errors: ProblemError (415, 422) when the request is not as described; what the operation throws.
@@ -32,6 +34,7 @@ export interface RouteDefinition<
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;
+  readonly maxBody?: string;
   readonly document: z.ZodType;
   /** Why it may be refused, besides what holds for every route: by status. */
   readonly refusals?: Readonly<Partial<Record<'404' | '409', string>>>;
@@ -50,8 +53,9 @@ export function defineRoute<
   Query extends z.ZodType = typeof NOTHING,
   Body extends z.ZodType | undefined = undefined,
 >(definition: RouteDefinition<Params, Query, Body>): Route {
-  const { method, path, params = NOTHING, query = NOTHING, body, run } = definition;
+  const { method, path, params = NOTHING, query = NOTHING, body, maxBody, run } = definition;
   return {
+    ...(maxBody !== undefined && { maxBody }),
     method,
     path,
     operation: describe(definition),

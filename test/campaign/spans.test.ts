@@ -119,3 +119,19 @@ test('a question to the partner is a trace of its own', async () => {
   expect(asked).toMatchObject([{ attributes: { 'throughline.campaign.id': CAMPAIGN_ID } }]);
   expect(asked[0]?.parentSpanId).toBeUndefined();
 });
+
+test('a campaign that was approved where nothing is traced is linked to its recipients all the same', async () => {
+  await lab.addCustomers(1);
+  await lab.approve();
+  await lab.start();
+  // As the command line stores it when it has no endpoint for spans.
+  await lab.db.database.query(`UPDATE throughline.campaign SET span = (span::jsonb || '{"self":{}}')::json`);
+  await lab.everything();
+  const { traceId } = await ended();
+  await lab.channel.settled.final(1);
+  const own = await spans();
+  const campaign = own.find(({ name }) => name === `campaign ${CAMPAIGN_ID}`);
+  const sent = own.find(({ name }) => name === `send ${lab.channel.topic}`);
+  expect(campaign?.traceId).toBe(traceId);
+  expect(sent?.links.map(({ spanId }) => spanId)).toEqual([campaign?.spanId]);
+});
