@@ -41,6 +41,7 @@ export function jobQuery(query: JobQuery): { readonly text: string; readonly val
     FROM (
       (SELECT * FROM (${INBOX}) a ${page}) UNION ALL
       (SELECT * FROM (${OUTBOX}) b ${page}) UNION ALL
+      (SELECT * FROM (${DELAYED}) d ${page}) UNION ALL
       (SELECT * FROM (${LETTERS}) c ${page})
       ORDER BY at DESC, job_id DESC, consumer DESC LIMIT $1
     ) page
@@ -67,6 +68,14 @@ const OUTBOX = `
   FROM throughline.outbox o
   WHERE NOT EXISTS (SELECT FROM throughline.inbox i WHERE i.consumer = ANY($2::text[]) AND i.job_id = o.job_id)`;
 
+const DELAYED = `
+  SELECT j.job_id, '' AS consumer, j.job_type, j.order_key AS order_of, 'scheduled' AS state, j.enqueued_at AS at,
+    0 AS attempts, 0 AS sends, NULL AS reason, j.enqueued_at, j.run_at AS due_at, NULL::timestamptz AS sent_at,
+    NULL::timestamptz AS claimed_at, NULL::timestamptz AS finished_at, NULL AS cancelled_by, NULL AS fence_id,
+    j.carrier->>'traceparent' AS trace
+  FROM throughline.delayed_job j
+  WHERE NOT EXISTS (SELECT FROM throughline.inbox i WHERE i.consumer = ANY($2::text[]) AND i.job_id = j.job_id)`;
+
 const LETTERS = `
   SELECT d.job_id, coalesce(d.consumer, '') AS consumer, coalesce(d.job_type, '') AS job_type, d.order_key AS order_of,
     ${LETTER_STATE} AS state, d.died_at AS at, coalesce(d.attempts, 0) AS attempts, NULL::integer AS sends, d.reason,
@@ -76,6 +85,7 @@ const LETTERS = `
   FROM throughline.dead_letter d
   WHERE NOT EXISTS (SELECT FROM throughline.inbox i WHERE i.consumer IN (d.consumer, '*') AND i.job_id = d.job_id)
     AND NOT EXISTS (SELECT FROM throughline.outbox o WHERE o.job_id = d.job_id)
+    AND NOT EXISTS (SELECT FROM throughline.delayed_job j WHERE j.job_id = d.job_id)
     AND NOT EXISTS (
       SELECT FROM throughline.dead_letter n
       WHERE n.job_id = d.job_id AND n.consumer IS NOT DISTINCT FROM d.consumer AND (n.died_at, n.id) > (d.died_at, d.id))`;

@@ -1,7 +1,7 @@
 /**
  * How far a job is, told from the outbox, the inbox and the dead letters.
  *
- * - `scheduled`: in the outbox, and not due yet; also after a send that failed
+ * - `scheduled`: delayed, and not due yet; also in the outbox after a send that failed
  * - `waiting`: in the outbox, to be sent
  * - `sent`: nobody has taken it yet, or nobody tells its end here
  * - `running`: a worker has it in hand

@@ -57,7 +57,8 @@ interface OutboxRow {
 
 async function readOutbox(client: SqlClient, jobId: string): Promise<JobMessage | undefined> {
   const { rows } = await client.query<OutboxRow & Record<string, unknown>>(
-    'SELECT topic, ordering_key, data, bytes, attributes, carrier FROM throughline.outbox WHERE job_id = $1',
+    `SELECT topic, ordering_key, data, bytes, attributes, carrier FROM throughline.outbox WHERE job_id = $1
+     UNION ALL SELECT topic, ordering_key, data, NULL, attributes, carrier FROM throughline.delayed_job WHERE job_id = $1`,
     [storableText(jobId)],
   );
   const [row] = rows;

@@ -23,13 +23,17 @@ import { startShortProxy } from '../support/short-proxy.ts';
 const RECIPIENTS = 20_000;
 const CAMPAIGN = 'terms-of-service';
 const ADA = { actor: 'ada' };
-const PROXY_MS = 1_000;
+/** Below this a busy machine would make every call an incident. */
+const PROXY_MS = 2_000;
 const TIMEOUT_MS = 300_000;
 
 test('nobody is written to twice, nobody after the cancel, and the ledger adds up', {
   timeout: TIMEOUT_MS,
 }, async () => {
-  const shop = await startShop({ settings: { THROUGHLINE_SPANS: 'buffered' } });
+  const shop = await startShop({
+    // What it is about is not traces, and this process has a partner and a proxy to play.
+    settings: { THROUGHLINE_SPANS: 'buffered', OTEL_EXPORTER_OTLP_ENDPOINT: '' },
+  });
   onTestFinished(() => shop.close());
   const database = openDatabase({ connectionString: shop.databaseUrl });
   onTestFinished(() => database.close());
@@ -50,7 +54,7 @@ test('nobody is written to twice, nobody after the cancel, and the ledger adds u
     ...{ ...CATALOGUE, ...ADA },
     definition: {
       ...{ id: CAMPAIGN, channel: 'email', category: 'terms', segments: ['customers'] },
-      ...{ perSecond: 2_000, maxFailureShare: 0.5 },
+      ...{ perSecond: 1_000, maxFailureShare: 1 },
       template: { subject: 'Our terms have changed', body: 'Dear {{firstName}}, they have.' },
     },
   });

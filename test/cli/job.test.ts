@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { createOutbox } from '../../publisher/index.ts';
+import { defineJob } from '../../shared/index.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 import { complaint, throughline } from './throughline.ts';
 
@@ -13,7 +16,9 @@ describe('throughline job', { timeout: 120_000 }, () => {
     env = { DATABASE_URL: db.url };
   });
   beforeEach(async () => {
-    await db.database.query('TRUNCATE throughline.dead_letter, throughline.outbox, throughline.inbox');
+    await db.database.query(
+      'TRUNCATE throughline.dead_letter, throughline.outbox, throughline.delayed_job, throughline.inbox',
+    );
   });
   afterAll(() => db.close());
 
@@ -54,6 +59,25 @@ describe('throughline job', { timeout: 120_000 }, () => {
   };
   const statesOf = ({ jobs }: Awaited<ReturnType<typeof list>>) =>
     Object.fromEntries(jobs.map(({ jobId, state }) => [jobId, state]));
+
+  it('tells of jobs that are not due yet, and when they are', async () => {
+    const note = defineJob({
+      name: 'note.keep',
+      version: 1,
+      topic: 'jobs',
+      payload: z.strictObject({ text: z.string() }),
+    });
+    const outbox = createOutbox({ database: db.database, source: 'shop' });
+    const runAt = new Date(Date.now() + 3_600_000);
+    await db.database.transaction((tx) =>
+      outbox.enqueue(tx, note, { text: 'later' }, { jobId: 'delayed', runAt }),
+    );
+    expect((await list()).jobs).toMatchObject([
+      { jobId: 'delayed', state: 'scheduled', dueAt: runAt.toISOString(), sentAt: null, consumer: null },
+    ]);
+    const { stdout } = await throughline(['job', 'show', 'delayed', '--json'], env);
+    expect(JSON.parse(stdout)).toMatchObject({ message: { from: 'outbox', payload: { text: 'later' } } });
+  });
 
   it('tells how far each job is, from outbox, inbox and dead letters', async () => {
     await enqueue('unsent');
