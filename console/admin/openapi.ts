@@ -2,7 +2,7 @@ import { createDocument } from 'zod-openapi';
 import type { Route } from '../../shared/http/route.ts';
 
 /** The admin API's OpenAPI document, made of the very routes that answer. */
-export function createOpenApi(routes: readonly Route[]) {
+export function createOpenApi(routes: readonly Route[]): object {
   const paths: Record<string, Record<string, Route['operation']>> = {};
   for (const { path, method, operation } of routes) paths[path] = { ...paths[path], [method]: operation };
   return createDocument({

@@ -207,7 +207,7 @@ describe('throughline campaign', () => {
     expect([status.exitCode, status.stdout]).toEqual([3, expect.stringContaining(`reason     ${why}\n`)]);
     const resumed = await run('resume halted --yes', ADA);
     expect(complaint(resumed)).toMatch(
-      /40 recipients are more than the 30 expected; approve it with the count/,
+      /40 recipients were frozen, and that is too many for 30 expected; approve it with the count/,
     );
     expect(mails('halted')).toEqual([]);
     await said('approve halted --expect 40 --yes', [...ADA, ...WHY]);
