@@ -88,6 +88,23 @@ describe('an answer that was lost', () => {
     expect(lab.mail.calls).toHaveLength(5);
   });
 
+  test('is asked for of others while one question is never answered', async () => {
+    await begun(3);
+    lab.mail.behave(() => 'lost');
+    const never = createGate();
+    let questions = 0;
+    lab.mail.behaveWhenAsked(async () => {
+      questions += 1;
+      if (questions === 1) await never.opened;
+    });
+    await Promise.all([
+      ...[lab.runner(), lab.relay(), lab.worker()],
+      lab.asker({ maxInFlight: 1, answerWithinMs: 100 }),
+    ]);
+    expect(await ended()).toMatchObject({ state: 'finished', recipients: { sent: 3 } });
+    expect(lab.mail.calls).toHaveLength(3);
+  });
+
   test('has failed after so many tries, each of which the partner has denied', async () => {
     await begun(2);
     lab.mail.behave(() => {
@@ -133,8 +150,13 @@ describe('a partner’s answer', () => {
   ])('that is %s does no harm to others, and none is sent to twice', async (_what, answer) => {
     await begun(20);
     const all = createSignals();
+    const asked = new Set<string>();
     const odd = {
       ...lab.mail,
+      find: async (query: Parameters<typeof lab.mail.find>[0]) => {
+        asked.add(query.idempotencyKey);
+        return lab.mail.find(query);
+      },
       send: async (notification: Parameters<typeof lab.mail.send>[0]) => {
         const result = await lab.mail.send(notification);
         all.signal();
@@ -143,11 +165,17 @@ describe('a partner’s answer', () => {
         return answer as typeof result;
       },
     };
-    await Promise.all([lab.runner(), lab.relay(), lab.worker({ channels: [odd] }), lab.asker()]);
+    await Promise.all([
+      lab.runner(),
+      lab.relay(),
+      lab.worker({ channels: [odd] }),
+      lab.asker({ channels: [odd] }),
+    ]);
     // Who is said to be busy waits, for a day at most.
     await lab.until(({ recipients }) => recipients.sent >= 19 && recipients.uncertain === 0);
     expect((await lab.ledgerRows()).filter(({ state }) => state !== 'sent').length).toBeLessThanOrEqual(1);
     expect(lab.mail.effects.size).toBe(20);
+    expect([...asked].filter((key) => !key.endsWith('/c00007'))).toEqual([]);
     const { rows } = await lab.db.database.query(
       "SELECT FROM throughline.campaign_progress WHERE hold_until > now() + interval '25 hours'",
     );
@@ -188,6 +216,21 @@ describe('a worker that dies with recipients in hand', () => {
     expect(await ended()).toMatchObject({ state: 'finished', recipients: { sent: 3 }, addsUp: true });
     expect(lab.mail.calls).toHaveLength(3);
     expect(lab.mail.effects.size).toBe(3);
+  });
+
+  test('for a while, and wakes before it has sent, does not send any more', async () => {
+    await begun(1);
+    const gated = gateDatabase(lab.db.database);
+    const hold = gated.hold((text) => text.startsWith('throughline-campaign-begin'), 'answer');
+    const ledger = createCampaignLedger(gated);
+    await Promise.all([lab.runner(), lab.relay(), lab.worker({ ledger, sendWithinMs: 100 })]);
+    await hold.reached;
+    await lab.asker({ sendingWithinMs: 200 });
+    await lab.until(({ underWay }) => underWay.queued === 1); // the partner has it not, so there is another job
+    hold.letGo();
+    expect(await ended()).toMatchObject({ state: 'finished', recipients: { sent: 1 } });
+    await lab.channel.settled.final(2);
+    expect(lab.mail.calls).toHaveLength(1);
   });
 
   test('is found by the next delivery of its job, as soon as the claim has run out', async () => {
