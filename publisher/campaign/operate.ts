@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Link, SpanKind } from '@opentelemetry/api';
 import { CAMPAIGN_CHANNEL } from '../../shared/campaign/deliver-job.ts';
 import { readTally } from '../../shared/campaign/recipient.ts';
@@ -12,7 +11,8 @@ import { CAMPAIGN_ID } from '../../shared/trace/semconv.ts';
 import { type CampaignRow, floorOf, limitOf, readCampaign, takeCampaign } from './campaign-rows.ts';
 import { CampaignInputError, CampaignStateError } from './errors.ts';
 import { checkOperator, type Operator } from './operator.ts';
-import { type CampaignAction, type CampaignState, POSSIBLE_IN, type ReturnState } from './state.ts';
+import { silence } from './silence.ts';
+import { type CampaignAction, POSSIBLE_IN, type ReturnState } from './state.ts';
 import { type CampaignView, viewCampaign } from './view.ts';
 
 /**
@@ -190,27 +190,6 @@ export async function cancelCampaign(database: Database, options: CancelOptions)
   const silentAfterMs = performance.now() - committedMs;
   return { campaign: await viewCampaign(database, campaignId), silentAfterMs, stillInside };
 }
-
-interface SilenceOptions extends SilencingOptions {
-  /** Once it has another state nobody waits any more. */
-  readonly state: CampaignState;
-}
-
-/** C3. Shape: how many may still be inside a partner's call. */
-async function silence(
-  database: Database,
-  { campaignId, silenceWithinMs = 30_000, state }: SilenceOptions,
-): Promise<number> {
-  const untilMs = performance.now() + silenceWithinMs;
-  for (;;) {
-    const campaign = await readCampaign(database, campaignId);
-    const { sending } = await readTally(database, campaign.number);
-    if (sending === 0 || campaign.state !== state || performance.now() > untilMs) return sending;
-    await delay(LOOK_EVERY_MS);
-  }
-}
-
-const LOOK_EVERY_MS = 20;
 
 type Change = (tx: Transaction, row: CampaignRow) => Promise<object>;
 

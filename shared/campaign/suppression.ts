@@ -20,7 +20,7 @@ export interface SuppressOptions {
 
 /**
  * From now on nothing is sent to this address, or nothing of one category: also of campaigns that run, whose jobs look at the
- * moment of sending. Audited. Saying it twice is as good as once.
+ * moment of sending. Who is being sent to at that moment still gets it. Audited. Saying it twice is as good as once.
  *
  * Errors: OptionsError, DatabaseUnavailableError.
  */

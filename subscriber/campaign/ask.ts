@@ -1,10 +1,12 @@
 import { idempotencyKeyOf, type NotificationChannel } from '../../shared/campaign/channel.ts';
 import { CAMPAIGN_CHANNEL } from '../../shared/campaign/deliver-job.ts';
+import { ThroughlineError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { checkNumbers } from '../../shared/options.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import { startPolling } from '../../shared/storage/polling.ts';
 import type { SqlClient } from '../../shared/storage/sql-client.ts';
+import { withTimeLimit } from '../../shared/time-limit.ts';
 import { inSpan } from '../../shared/trace/in-span.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { CAMPAIGN_ID } from '../../shared/trace/semconv.ts';
@@ -25,6 +27,8 @@ export interface AskerOptions {
   readonly pollMs?: number;
   /** After this a partner that did not answer is asked again, in ms; doubled up to 64 times of it. Default 5_000. */
   readonly askAgainMs?: number;
+  /** A partner that has not answered after this is taken for one that does not, in ms. Default 30_000. */
+  readonly answerWithinMs?: number;
   /** Questions at a time. Default 20. */
   readonly maxInFlight?: number;
   /** A3: well above a channel's own time limit, in ms. Default 60_000. */
@@ -46,6 +50,7 @@ export function createUncertainAsker(options: AskerOptions): Asker {
   checkNumbers('createUncertainAsker', options, {
     pollMs: { min: 10 },
     askAgainMs: { min: 10 },
+    answerWithinMs: { min: 1 },
     maxInFlight: { min: 1, whole: true },
     sendingWithinMs: { min: 100 },
     maxTries: { min: 1, whole: true },
@@ -103,7 +108,7 @@ export async function askSome(
   channels: ReadonlyMap<string, NotificationChannel>,
   options: Omit<AskerOptions, 'channels'>,
 ): Promise<boolean> {
-  const { database, askAgainMs = 5_000, maxInFlight = 20, logger } = options;
+  const { database, askAgainMs = 5_000, answerWithinMs = 30_000, maxInFlight = 20, logger } = options;
   const rows = await takeUncertain(database, {
     channels: [...channels.keys()],
     limit: maxInFlight,
@@ -112,7 +117,7 @@ export async function askSome(
   await Promise.all(
     rows.map(async (row) => {
       try {
-        await clearUp(row, await ask(row, channels), options);
+        await clearUp(row, await ask(row, channels, answerWithinMs), options);
       } catch (error) {
         count('throughline.campaign.questions', { channel: row.channel, answer: 'none' });
         logger?.warn(
@@ -154,10 +159,27 @@ async function takeUncertain(
 function ask(
   { id, recipient_id, channel: name }: Uncertain,
   channels: ReadonlyMap<string, NotificationChannel>,
+  answerWithinMs: number,
 ): Promise<string | undefined> {
-  return inSpan(`ask ${name}`, { attributes: { [CAMPAIGN_ID]: id } }, async () =>
-    channels.get(name)?.find({ campaign: id, idempotencyKey: idempotencyKeyOf(id, recipient_id) }),
+  const limit = {
+    ...{ timeoutMs: answerWithinMs, settleMs: 0, controller: new AbortController() },
+    onTimeout: () => new PartnerSilentError(name, answerWithinMs),
+  };
+  return inSpan(`ask ${name}`, { attributes: { [CAMPAIGN_ID]: id } }, () =>
+    withTimeLimit(limit, async () =>
+      channels.get(name)?.find({ campaign: id, idempotencyKey: idempotencyKeyOf(id, recipient_id) }),
+    ),
   );
+}
+
+class PartnerSilentError extends ThroughlineError {
+  override readonly name = 'PartnerSilentError';
+  readonly code = 'PARTNER_SILENT';
+  override readonly retryable = true;
+
+  constructor(channel: string, withinMs: number) {
+    super(`the partner of channel ${channel} has not answered within ${withinMs} ms`);
+  }
 }
 
 /** A1, A2. */

@@ -11,14 +11,9 @@ import { count } from '../../shared/trace/meters.ts';
 import { errorMessage } from '../../shared/trace/record-error.ts';
 import type { JobDelivery } from '../delivery.ts';
 import type { HandleOptions, Worker } from '../worker.ts';
-import {
-  type CampaignLedger,
-  channelsByName,
-  GIVEN_UP,
-  giveUp,
-  type Sending,
-  type Settlement,
-} from './ledger.ts';
+import { giveUp } from './give-up.ts';
+import { type CampaignLedger, channelsByName } from './ledger.ts';
+import { GIVEN_UP, type Sending, type Settlement } from './ledger-rows.ts';
 
 export interface DeliverOptions {
   readonly job: DeliverJob;
@@ -29,6 +24,11 @@ export interface DeliverOptions {
    * what it was asked for. Default 15_000.
    */
   readonly askAfterMs?: number;
+  /**
+   * A worker that was kept for longer between asking the ledger and sending does not send: others may have taken it for dead. In
+   * ms, well below the asker's `sendingWithinMs` and the inbox's `claimMs`. Default 10_000.
+   */
+  readonly sendWithinMs?: number;
   /** So often a recipient is tried before it has failed. Default 5. */
   readonly maxTries?: number;
 }
@@ -42,10 +42,11 @@ const BACKOFF = { maxAttempts: 5, minBackoffMs: 1_000, maxBackoffMs: 60_000 };
  * job, at the campaign's pace.
  */
 export function handleDeliveries(worker: Worker, options: DeliverOptions): void {
-  const { job, ledger, askAfterMs = 15_000 } = options;
+  const { job, ledger, askAfterMs = 15_000, sendWithinMs = 10_000 } = options;
   const channels = channelsByName(options.channels);
   createDeliverySeries([...channels.keys()]);
   const deliver = async ({ payload, checkFence }: JobDelivery<DeliverPayload>): Promise<Outcome> => {
+    const askedMs = performance.now();
     const verdict = await ledger.begin(payload, { askAfterMs });
     if (verdict.kind === 'cancelled') return cancelledBy(verdict);
     if (verdict.kind === 'wait') return retry('it is quiet there, or the partner rests');
@@ -56,7 +57,8 @@ export function handleDeliveries(worker: Worker, options: DeliverOptions): void 
       await ledger.settle(payload, settlementOf(FENCED, verdict, options));
       throw error;
     }
-    const result = await send(channels, payload, verdict);
+    const isLate = performance.now() - askedMs > sendWithinMs;
+    const result = isLate ? LATE : await send(channels, payload, verdict);
     count('throughline.campaign.deliveries', { channel: verdict.channel, outcome: result.kind });
     const settlement = settlementOf(result, verdict, options);
     await ledger.settle(payload, settlement);
@@ -106,6 +108,7 @@ const KINDS: ReadonlySet<unknown> = new Set<SendResult['kind']>([
   ...(['sent', 'refused', 'busy', 'unsent', 'unknown'] as const),
 ]);
 const FENCED: SendResult = { kind: 'busy', retryAfterMs: 0, reason: 'a fence was added' };
+const LATE: SendResult = { kind: 'busy', retryAfterMs: 0, reason: 'its worker was kept from sending it' };
 
 function settlementOf(result: SendResult, sending: Sending, options: DeliverOptions): Settlement {
   const settlement = outcomeOf(result, sending, options);

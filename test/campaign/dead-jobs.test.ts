@@ -222,6 +222,18 @@ describe('a job that died', () => {
     },
   );
 
+  test('waits by itself for a partner that rests', async () => {
+    const letterId = await oneDead();
+    await ended();
+    await lab.db.database.query(
+      "UPDATE throughline.campaign_progress SET hold_until = now() + interval '400 milliseconds'",
+    );
+    await redrive(letterId);
+    await lab.channel.settled.final(2);
+    expect(lab.channel.settled.entries.at(1)).toMatchObject({ outcome: 'retry' });
+    await becomes({ sent: 1, pending: 0 });
+  });
+
   test('and whose answer was lost in its second life is asked about, and never left waiting', async () => {
     const letterId = await oneDead();
     await ended();

@@ -4,7 +4,8 @@ import { cancelCampaign, pauseCampaign, resumeCampaign } from '../../publisher/c
 import { idempotencyKeyOf } from '../../shared/campaign/channel.ts';
 import type { DeliverPayload } from '../../shared/campaign/deliver-job.ts';
 import { askSome, findAbandoned } from '../../subscriber/campaign/ask.ts';
-import { giveUp, type Settlement } from '../../subscriber/campaign/ledger.ts';
+import { giveUp } from '../../subscriber/campaign/give-up.ts';
+import type { Settlement } from '../../subscriber/campaign/ledger-rows.ts';
 import { createCampaignLedger } from '../../subscriber/index.ts';
 import { ADA } from '../support/campaign-lab.ts';
 import { createLedgerLab, type LedgerLab, type SteppedCampaign, tallyErrors } from '../support/ledger-lab.ts';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cancelCampaign, viewCampaign } from '../../publisher/campaign/index.ts';
+import { deliverJobId } from '../../shared/campaign/deliver-job.ts';
 import { createCampaignLedger } from '../../subscriber/index.ts';
 import { CAMPAIGN_ID, type CampaignLab, createCampaignLab } from '../support/campaign-lab.ts';
 import { startDoomed } from '../support/doomed-process.ts';
@@ -27,6 +28,7 @@ const cancel = () =>
   cancelCampaign(lab.db.database, {
     ...{ campaignId: CAMPAIGN_ID, actor: 'grace', reason: 'a mistake', silenceWithinMs: 0 },
   });
+const queuedOnce = () => lab.until(({ underWay }) => underWay.queued === 1);
 const begun = async (customers: number) => {
   await lab.addCustomers(customers);
   await lab.approve({ maxFailureShare: 1 });
@@ -88,6 +90,23 @@ describe('an answer that was lost', () => {
     expect(lab.mail.calls).toHaveLength(5);
   });
 
+  test('is asked for of others while one question is never answered', async () => {
+    await begun(3);
+    lab.mail.behave(() => 'lost');
+    const never = createGate();
+    let questions = 0;
+    lab.mail.behaveWhenAsked(async () => {
+      questions += 1;
+      if (questions === 1) await never.opened;
+    });
+    await Promise.all([
+      ...[lab.runner(), lab.relay(), lab.worker()],
+      lab.asker({ maxInFlight: 1, answerWithinMs: 100 }),
+    ]);
+    expect(await ended()).toMatchObject({ state: 'finished', recipients: { sent: 3 } });
+    expect(lab.mail.calls).toHaveLength(3);
+  });
+
   test('has failed after so many tries, each of which the partner has denied', async () => {
     await begun(2);
     lab.mail.behave(() => {
@@ -133,8 +152,13 @@ describe('a partner’s answer', () => {
   ])('that is %s does no harm to others, and none is sent to twice', async (_what, answer) => {
     await begun(20);
     const all = createSignals();
+    const asked = new Set<string>();
     const odd = {
       ...lab.mail,
+      find: async (query: Parameters<typeof lab.mail.find>[0]) => {
+        asked.add(query.idempotencyKey);
+        return lab.mail.find(query);
+      },
       send: async (notification: Parameters<typeof lab.mail.send>[0]) => {
         const result = await lab.mail.send(notification);
         all.signal();
@@ -143,11 +167,17 @@ describe('a partner’s answer', () => {
         return answer as typeof result;
       },
     };
-    await Promise.all([lab.runner(), lab.relay(), lab.worker({ channels: [odd] }), lab.asker()]);
+    await Promise.all([
+      lab.runner(),
+      lab.relay(),
+      lab.worker({ channels: [odd] }),
+      lab.asker({ channels: [odd] }),
+    ]);
     // Who is said to be busy waits, for a day at most.
     await lab.until(({ recipients }) => recipients.sent >= 19 && recipients.uncertain === 0);
     expect((await lab.ledgerRows()).filter(({ state }) => state !== 'sent').length).toBeLessThanOrEqual(1);
     expect(lab.mail.effects.size).toBe(20);
+    expect([...asked].filter((key) => !key.endsWith('/c00007'))).toEqual([]);
     const { rows } = await lab.db.database.query(
       "SELECT FROM throughline.campaign_progress WHERE hold_until > now() + interval '25 hours'",
     );
@@ -190,11 +220,31 @@ describe('a worker that dies with recipients in hand', () => {
     expect(lab.mail.effects.size).toBe(3);
   });
 
+  test('for a while, and wakes before it has sent, does not send any more', async () => {
+    await begun(1);
+    const gated = gateDatabase(lab.db.database);
+    const hold = gated.hold((text) => text.startsWith('throughline-campaign-begin'), 'answer');
+    const ledger = createCampaignLedger(gated);
+    await Promise.all([lab.runner(), lab.worker({ ledger, sendWithinMs: 100 })]);
+    await queuedOnce();
+    const payload = { campaign: CAMPAIGN_ID, recipient: 'c00001', round: 1 };
+    await lab.channel.publisher.publish(lab.job, payload, { jobId: deliverJobId(payload) });
+    await hold.reached;
+    await lab.asker({ sendingWithinMs: 200 });
+    await queuedOnce(); // the partner has it not, so there is another job
+    hold.letGo();
+    await lab.channel.settled.final(1);
+    expect(lab.mail.calls).toEqual([]);
+    await lab.relay();
+    expect(await ended()).toMatchObject({ state: 'finished', recipients: { sent: 1 } });
+    expect(lab.mail.calls).toHaveLength(1);
+  });
+
   test('is found by the next delivery of its job, as soon as the claim has run out', async () => {
     await begun(1);
     const { ledger } = lab;
     await Promise.all([lab.runner(), lab.asker({ sendingWithinMs: 3_600_000 })]);
-    await lab.until(({ underWay }) => underWay.queued === 1);
+    await queuedOnce();
     const job = { campaign: CAMPAIGN_ID, recipient: 'c00001', round: 1 };
     expect(await ledger.begin(job)).toMatchObject({ kind: 'send' });
     expect(await ledger.begin(job)).toEqual({ kind: 'uncertain' });
@@ -245,7 +295,7 @@ describe('a late word that it was sent', () => {
   beforeEach(async () => {
     await begun(1);
     await lab.runner();
-    await lab.until(({ underWay }) => underWay.queued === 1);
+    await queuedOnce();
     await lab.ledger.begin(job);
   });
 
@@ -258,7 +308,7 @@ describe('a late word that it was sent', () => {
   test('is believed after the partner had said that it was not, and keeps the next job from sending', async () => {
     await lab.ledger.begin(job);
     await lab.asker();
-    await lab.until(({ underWay }) => underWay.queued === 1); // the next round
+    await queuedOnce(); // the next round
     await lab.ledger.settle(job, sent);
     expect(await lab.ledger.begin({ ...job, round: 2 })).toEqual({ kind: 'over' });
     expect(await rows()).toEqual([['sent', 'mail 1']]);
@@ -281,7 +331,7 @@ describe('a late word that it was sent', () => {
   test('is believed beside the word of the sending after it', async () => {
     await lab.ledger.begin(job);
     await lab.asker();
-    await lab.until(({ underWay }) => underWay.queued === 1);
+    await queuedOnce();
     const next = { ...job, round: 2 };
     await lab.ledger.begin(next);
     await Promise.all([
