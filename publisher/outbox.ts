@@ -67,7 +67,7 @@ export interface OutboxRow {
   readonly data: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly carrier: Carrier;
-  readonly links: readonly StoredLink[] | undefined;
+  readonly links?: readonly StoredLink[];
 }
 
 export function createOutbox(options: OutboxOptions): Outbox {
@@ -172,7 +172,7 @@ export function outboxRow<Schema extends z.ZodType>(
     ),
     attributes: envelope.attributes,
     carrier,
-    links: options.links && storedLinks(options.links),
+    ...(options.links && { links: storedLinks(options.links) }),
   };
 }
 

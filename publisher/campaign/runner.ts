@@ -77,6 +77,7 @@ export function createCampaignRunner(options: CampaignRunnerOptions): CampaignRu
 
   return {
     async start() {
+      count('throughline.campaign.enqueued', {}, 0);
       polling ??= startPolling({
         ...{ database, channel: CAMPAIGN_CHANNEL, pollMs, logger, poll },
         what: 'bringing campaigns forward',

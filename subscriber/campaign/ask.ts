@@ -45,6 +45,9 @@ export interface Asker {
   stop(): Promise<void>;
 }
 
+/** What a partner may say; each series is there from the start. */
+const ANSWERS = ['sent', 'not-sent', 'none'];
+
 /** Errors: OptionsError. */
 export function createUncertainAsker(options: AskerOptions): Asker {
   checkNumbers('createUncertainAsker', options, {
@@ -57,6 +60,8 @@ export function createUncertainAsker(options: AskerOptions): Asker {
   });
   const { database, pollMs = 1_000, sendingWithinMs = 60_000, logger } = options;
   const channels = channelsByName(options.channels);
+  for (const channel of channels.keys())
+    for (const answer of ANSWERS) count('throughline.campaign.questions', { channel, answer }, 0);
   let started: ReturnType<typeof startPolling> | undefined;
   let isStopped = false;
   const poll = async () => {
