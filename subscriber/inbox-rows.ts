@@ -237,7 +237,12 @@ export async function isDone(client: SqlClient, { consumer, jobId }: Claim): Pro
   return rowCount === 1;
 }
 
-/** Shape: the jobs whose claims are still this worker's. */
+/**
+ * Renews claims. Whoever has a row locked (this worker, that is just finishing the job) is not waited for: two statements that lock
+ * many rows in orders of their own would wait for each other. Such a claim holds without being renewed, while half of its time is left.
+ *
+ * Shape: the jobs whose claims are still this worker's.
+ */
 export async function renewClaims(
   client: SqlClient,
   { consumer, worker, claimMs }: ClaimOwner,
@@ -246,9 +251,17 @@ export async function renewClaims(
   const { rows } = await client.query<{ job_id: string }>({
     name: 'throughline-inbox-renew',
     text: `
-      UPDATE throughline.inbox SET claim_until = now() + $4 * interval '1 millisecond'
+      WITH free AS MATERIALIZED (
+        SELECT job_id FROM throughline.inbox
+        WHERE consumer = $1 AND job_id = ANY($3::text[]) AND claimed_by = $2::uuid AND state = 'claimed' FOR UPDATE SKIP LOCKED
+      ), renewed AS (
+        UPDATE throughline.inbox i SET claim_until = now() + $4 * interval '1 millisecond' FROM free
+        WHERE i.consumer = $1 AND i.job_id = free.job_id RETURNING i.job_id
+      )
+      SELECT job_id FROM renewed
+      UNION SELECT job_id FROM throughline.inbox
       WHERE consumer = $1 AND job_id = ANY($3::text[]) AND claimed_by = $2::uuid AND state = 'claimed'
-      RETURNING job_id`,
+        AND claim_until > now() + $4 * interval '0.5 millisecond'`,
     values: [consumer, worker, ids, claimMs],
   });
   return new Set(rows.map(({ job_id }) => job_id));
