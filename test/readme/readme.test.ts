@@ -160,6 +160,9 @@ const CHECKS: Readonly<Record<string, (folder: string) => Promise<void>>> = {
   'npm run bench -- sagas': async () => {
     expect(readFileSync(join(REPOSITORY, 'scripts/verify.ts'), 'utf8')).toContain("'sagas', '--quick'");
   },
+  'npm run bench -- campaign': async () => {
+    expect(readFileSync(join(REPOSITORY, 'scripts/verify.ts'), 'utf8')).toContain("'campaign', '--quick'");
+  },
 };
 
 /** Places the order that the system itself suggests, and ends it as Ctrl-C would. */
