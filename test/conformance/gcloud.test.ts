@@ -28,7 +28,11 @@ const missing = {
 };
 
 if (findGcloudEmulator(config)) {
-  conforms({ name: 'the gcloud emulator', missing, start: () => startGcloudEmulator({ ...config, port: 0 }) });
+  conforms({
+    name: 'the gcloud emulator',
+    missing,
+    start: () => startGcloudEmulator({ ...config, port: 0 }),
+  });
 } else {
   test('the gcloud emulator behaves as Pub/Sub is documented', ({ skip }) => {
     skip("Google's Pub/Sub emulator or Java is not installed");
