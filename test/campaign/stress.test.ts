@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pauseCampaign, resumeCampaign } from '../../publisher/campaign/index.ts';
 import type { DeliverPayload } from '../../shared/campaign/deliver-job.ts';
@@ -6,6 +5,7 @@ import { type Database, openDatabase } from '../../shared/storage/database.ts';
 import { type CampaignLedger, createCampaignLedger, createUncertainAsker } from '../../subscriber/index.ts';
 import { ADA } from '../support/campaign-lab.ts';
 import { createLedgerLab, endingWithTest, type SteppedCampaign, tallyErrors } from '../support/ledger-lab.ts';
+import { createSignals } from '../support/signals.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 /** Four workers, two dispatchers, two operators and an asker at one ledger, all in a hurry. */
@@ -17,29 +17,35 @@ afterAll(() => db.close());
 
 const WORKERS = 4;
 const FOR_MS = 6_000;
+/** Rounds of the workers between two pauses: under constant ones nothing would be under way. */
+const WORK_BETWEEN = 10;
 
 test('nobody waits for another in a circle, and the tally counts what is there', async () => {
   const open = () => endingWithTest(openDatabase({ connectionString: db.url, lockTimeoutMs: 5_000 }));
   const lab = await createLedgerLab(open(), 2_000);
   const campaign = await lab.runningCampaign('stress', { maxFailureShare: 1 });
   const errors: string[] = [];
+  const worked = createSignals();
   const endsMs = performance.now() + FOR_MS;
   const forAWhile = async (work: () => Promise<unknown>) => {
     while (performance.now() < endsMs)
       await work().catch((error) => errors.push(`${error.code} ${error.message}`));
   };
+  const asker = createUncertainAsker({ database: open(), channels: [lab.mail], pollMs: 20, askAgainMs: 20 });
+  await asker.start();
+  const working = Promise.all(
+    Array.from({ length: WORKERS }, () => {
+      const [jobsOf, ledger] = [open(), createCampaignLedger(open())];
+      return forAWhile(() => workOnce(jobsOf, campaign, ledger).finally(worked.signal));
+    }),
+  );
   const operator = async (database: Database) => {
     await pauseCampaign(database, { campaignId: 'stress', ...ADA, reason: 'stress' }).catch(stateOnly);
     await resumeCampaign(database, { campaignId: 'stress', ...ADA }).catch(stateOnly);
-    await delay(100);
+    await Promise.race([working, worked.reached(worked.count + WORK_BETWEEN)]);
   };
-  const asker = createUncertainAsker({ database: open(), channels: [lab.mail], pollMs: 20, askAgainMs: 20 });
-  await asker.start();
   await Promise.all([
-    ...Array.from({ length: WORKERS }, () => {
-      const [jobsOf, ledger] = [open(), createCampaignLedger(open())];
-      return forAWhile(() => workOnce(jobsOf, campaign, ledger));
-    }),
+    working,
     ...[open(), open()].map((database) => forAWhile(() => campaign.dispatch(database))),
     ...[open(), open()].map((database) => forAWhile(() => operator(database))),
   ]);

@@ -375,6 +375,7 @@ describe('in a trace that is not sampled', () => {
 
 describe('in an order that its coin drops', () => {
   const SLOW_MS = 1_500;
+  /** Not a wait for anything: to take as long is what the step is about, and its span's times are real ones. */
   const slowly = () => new Promise<void>((resolve) => setTimeout(resolve, SLOW_MS + 50));
   const dropped = { sampling: { keep: 0, slowMs: SLOW_MS } };
   const keptOf = (spans: readonly SpanRecord[]) =>

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
+import { readConfig } from '../../shared/config.ts';
 import { PATIENCE_MS } from './patience.ts';
 
 /** The repository's root. */
@@ -22,10 +24,15 @@ export interface Ended {
 
 /** The environment of a child: what it takes to find programs, and what the test says. Nothing else leaks in. */
 export function cleanEnvironment(env: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  const { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR, NODE_COMPILE_CACHE } = process.env;
+  const { searchPath: PATH, javaHome, cloudSdkRoot } = readConfig();
+  const found = {
+    ...{ PATH, HOME: homedir(), NODE_COMPILE_CACHE: inject('compileCache') },
+    ...(javaHome !== undefined && { JAVA_HOME: javaHome }),
+    ...(cloudSdkRoot !== undefined && { CLOUDSDK_ROOT_DIR: cloudSdkRoot }),
+  };
   // Neither credentials nor a project may be found, whoever runs the tests and wherever.
   const nobody = { CLOUDSDK_CONFIG: '/nonexistent', METADATA_SERVER_DETECTION: 'none' };
-  return { PATH, HOME, JAVA_HOME, CLOUDSDK_ROOT_DIR, NODE_COMPILE_CACHE, ...nobody, ...env };
+  return { ...found, ...nobody, ...env };
 }
 
 /** Runs a program and resolves with what it said, once it has ended. */

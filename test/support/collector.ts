@@ -9,8 +9,8 @@ import type { SpanRecord } from '../../insight/index.ts';
 import { createArrivals } from '../../shared/trace/arrivals.ts';
 import { cleanEnvironment, endWithTest, exitOf, ROOT } from './child-process.ts';
 
-/** `THROUGHLINE_COLLECTOR`, else where deploy/collector/builder.yaml puts it. */
-const BINARY = process.env['THROUGHLINE_COLLECTOR'] ?? join(ROOT, 'dist/collector/throughline-collector');
+/** Where deploy/collector/builder.yaml puts it. */
+const BINARY = join(ROOT, 'dist/collector/throughline-collector');
 export const CONFIG = join(ROOT, 'deploy/collector/collector.yaml');
 
 /** Why a collector cannot be run here; undefined when it can. */
