@@ -10,7 +10,7 @@ import { createArrivals } from '../../shared/trace/arrivals.ts';
 import { cleanEnvironment, endWithTest, exitOf, ROOT } from './child-process.ts';
 
 /** Where deploy/collector/builder.yaml puts it. */
-const BINARY = join(ROOT, 'dist/collector/throughline-collector');
+const BINARY = join(ROOT, 'deploy/collector/dist/throughline-collector');
 export const CONFIG = join(ROOT, 'deploy/collector/collector.yaml');
 
 /** Why a collector cannot be run here; undefined when it can. */
