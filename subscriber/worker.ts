@@ -1,49 +1,26 @@
 import type { z } from 'zod';
 import { ThroughlineError } from '../shared/errors.ts';
 import type { Job } from '../shared/job/define.ts';
-import { deadLetter, done, type Outcome, type Retry } from '../shared/job/outcome.ts';
-import type { Logger } from '../shared/log.ts';
+import type { Outcome, Retry } from '../shared/job/outcome.ts';
 import { MAX_TIMER_MS } from '../shared/max-timer.ts';
 import { checkNumbers, OptionsError } from '../shared/options.ts';
-import type { MessageSink } from '../shared/pubsub/message-sink.ts';
 import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
 import { count } from '../shared/trace/meters.ts';
 import { errorMessage, errorType } from '../shared/trace/record-error.ts';
 import { endedSpansSaved } from '../shared/trace/release.ts';
 import { ERROR_TYPE, MESSAGING_SUBSCRIPTION_NAME } from '../shared/trace/semconv.ts';
-import {
-  compose,
-  type DeadLetterHook,
-  type Delivery,
-  type Handler,
-  type JobDelivery,
-  type Middleware,
-  type Registration,
-} from './delivery.ts';
+import type { DeadLetterHook, Delivery, JobDelivery, Registration } from './delivery.ts';
 import { createDeliveryCounter } from './delivery-counter.ts';
 import { WorkerStoppingError } from './errors.ts';
-import type { Fences } from './fence.ts';
 import { createFencedSeries } from './fence-metrics.ts';
-import type { Inbox } from './inbox.ts';
 import { KeyedScheduler } from './keyed-scheduler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.ts';
 import { LimitedError } from './limits/errors.ts';
 import { checkLimits, type JobLimit } from './limits/limit.ts';
-import type { Limits } from './limits/limits.ts';
-import { type ClaimOptions, claim } from './middleware/claim.ts';
-import { classify } from './middleware/classify.ts';
-import { deadLetters } from './middleware/dead-letters.ts';
-import { fence } from './middleware/fence.ts';
-import { limit } from './middleware/limit.ts';
-import { metrics } from './middleware/metrics.ts';
-import { pause } from './middleware/pause.ts';
-import { record } from './middleware/record.ts';
-import { renew } from './middleware/renew.ts';
-import { timeout } from './middleware/timeout.ts';
-import { retellProcessed, type TracingOptions, tracing } from './middleware/tracing.ts';
 import { createPausedDeliveries } from './paused-deliveries.ts';
-import { type Arrival, checkAttempts, dispatch, toDelivery } from './registered.ts';
-import { createWorkerMetrics, type WorkerMetrics } from './worker-metrics.ts';
+import { type PipelineOptions, pipeline } from './pipeline.ts';
+import { type Arrival, checkAttempts, toDelivery } from './registered.ts';
+import { createWorkerMetrics } from './worker-metrics.ts';
 
 /**
  * Takes deliveries from one subscription to the handlers of their jobs.
@@ -52,33 +29,14 @@ import { createWorkerMetrics, type WorkerMetrics } from './worker-metrics.ts';
  * W2. Messages with one ordering key run one after another, in order, also across retries.
  * W3. Every message that arrived is settled exactly once: acked, or handed back.
  */
-export interface WorkerOptions {
+export interface WorkerOptions extends PipelineOptions {
   readonly source: MessageSource;
-  /** Where dead letters are published. */
-  readonly sink: MessageSink;
-  /** Short name of the topic that the subscription reads; names the process spans. */
-  readonly topic: string;
-  /** Short name of the dead-letter topic. */
-  readonly deadLetterTopic: string;
   /** Handlers that run at once. Default 100. */
   readonly maxInFlight?: number;
   /** Longest time that a message is kept leased, waiting included, in ms. Default 3_600_000. */
   readonly maxLeaseMs?: number;
   /** Grace between `stop()` and aborting running handlers, in ms. 0 aborts at once. Default 25_000. */
   readonly drainTimeoutMs?: number;
-  /** Messages older than this begin a new trace that is linked to their producer's, in ms. Default 900_000. */
-  readonly continueWithinMs?: number;
-  /** Baggage members that are taken over. Default: the order key and the saga's id. */
-  readonly baggageKeys?: readonly string[];
-  /** Your own layers, the first outermost, between classification and the handler's time-out. */
-  readonly middleware?: readonly Middleware[];
-  /** Makes effects happen once, and lets handlers return `done(effects)`. Default: none. */
-  readonly inbox?: Inbox;
-  /** Lets operators pause and cancel jobs; needs an inbox. Started and stopped with the worker. Default: none. */
-  readonly fences?: Fences;
-  /** Needed by jobs with limits, and needs an inbox; of this worker alone. Started and stopped with it. Default: none. */
-  readonly limits?: Limits;
-  readonly logger?: Logger;
   /** Called after each delivery was settled. */
   readonly onSettled?: (delivery: Delivery, outcome: Outcome) => void;
 }
@@ -299,45 +257,6 @@ export function createWorker(options: WorkerOptions): Worker {
       return stopped;
     },
   };
-}
-
-/** Every layer that a delivery passes, outermost first. */
-function pipeline(
-  options: WorkerOptions,
-  own: WorkerMetrics,
-  registrations: ReadonlyMap<string, Registration>,
-  maxDeliveryAttempts: () => number | undefined,
-): Handler {
-  const { topic, sink, deadLetterTopic, logger, inbox, fences, limits } = options;
-  const traced = { destination: topic, ...pick(options) };
-  return compose(
-    ...(fences || limits ? [renew({ sink, topic, maxDeliveryAttempts, logger })] : []),
-    ...(inbox ? [claim({ inbox, logger, onRepeated: repeated(traced, inbox) })] : []),
-    ...(fences ? [pause(fences)] : []),
-    ...(limits && inbox ? [limit({ limits, inbox, fences })] : []),
-    tracing(traced),
-    metrics(own),
-    deadLetters({ sink, topic: deadLetterTopic, logger, inbox }),
-    classify,
-    ...(fences ? [fence(fences)] : []),
-    record(inbox),
-    ...(options.middleware ?? []),
-    timeout,
-  )(dispatch(registrations));
-}
-
-function repeated(traced: TracingOptions, { consumer }: Inbox): ClaimOptions['onRepeated'] {
-  return (delivery, run) => {
-    const { jobId } = delivery;
-    const { attempt, redrives } = run;
-    const finished = { ...delivery, attempt, claim: { consumer, jobId, attempt, lost: 0, redrives } };
-    const outcome = run.kind === 'done' ? done() : deadLetter(run.reason);
-    retellProcessed(traced, finished, { ...run, outcome });
-  };
-}
-
-function pick({ baggageKeys, continueWithinMs }: WorkerOptions) {
-  return { ...(baggageKeys && { baggageKeys }), ...(continueWithinMs !== undefined && { continueWithinMs }) };
 }
 
 /** W2: an ordered job waits here for its next try, as long as it may be leased. Otherwise it is settled now. */
