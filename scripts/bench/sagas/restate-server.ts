@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../../../shared/free-port.ts';
 import { resolveRival } from './rivals.ts';
 
 export interface RestateServer {
@@ -68,15 +69,4 @@ async function register(adminUrl: string, handlersUrl: string): Promise<void> {
     if (performance.now() > givesUpAtMs) throw new Error(`Restate's server did not start: ${problem}`);
     await delay(50);
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
