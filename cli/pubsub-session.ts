@@ -1,6 +1,7 @@
 import { readConfig } from '../shared/config.ts';
 import { ThroughlineError } from '../shared/errors.ts';
 import { connect, type PubSubConnection } from '../shared/pubsub/connection.ts';
+import { inTime } from '../shared/time-limit.ts';
 
 /** A person waits: the clients themselves go on trying for minutes. */
 const ANSWER_WITHIN_MS = 20_000;
@@ -34,13 +35,8 @@ export async function withPubSub<T>(
 }
 
 function createAnswered(where: string): Answered {
-  return async (answer) => {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(new PubSubSilentError(where)), ANSWER_WITHIN_MS);
-    try {
-      return await Promise.race([answer, late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
-  };
+  return (answer) =>
+    inTime(answer, ANSWER_WITHIN_MS, () => {
+      throw new PubSubSilentError(where);
+    });
 }

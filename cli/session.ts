@@ -1,5 +1,6 @@
 import { readConfig } from '../shared/config.ts';
 import { type Database, openDatabase } from '../shared/storage/database.ts';
+import { inTime } from '../shared/time-limit.ts';
 import type { Telemetry } from '../shared/trace/telemetry.ts';
 import { UsageError } from './failure.ts';
 
@@ -47,11 +48,12 @@ export async function withDatabase<T>(
 
 /** What was done stays done when nobody takes its span; it is said. */
 async function exported(telemetry: Telemetry, endpoint: string | undefined): Promise<void> {
-  const late = Promise.withResolvers<'late'>();
-  const timer = setTimeout(late.resolve, EXPORT_WITHIN_MS, 'late');
-  const outcome = await Promise.race([telemetry.shutdown(), late.promise]);
-  clearTimeout(timer);
-  if (outcome === 'late')
+  const isLate = await inTime(
+    telemetry.shutdown().then(() => false),
+    EXPORT_WITHIN_MS,
+    () => true,
+  );
+  if (isLate)
     console.error(`throughline: no answer from ${endpoint}: the span may be missing from the trace`);
 }
 

@@ -7,6 +7,7 @@ import {
   ReservedAttributeError,
 } from '../shared/pubsub/limits.ts';
 import type { MessageSink } from '../shared/pubsub/message-sink.ts';
+import { inTime } from '../shared/time-limit.ts';
 import type { InjectOptions } from '../shared/trace/message-context.ts';
 import { errorMessage, errorType, recordError } from '../shared/trace/record-error.ts';
 import { MESSAGING_MESSAGE_ID } from '../shared/trace/semconv.ts';
@@ -142,7 +143,10 @@ async function publish(
   let ids: readonly string[];
   try {
     const messages = outgoing.map(({ message }) => message);
-    ids = await inTime(sink.publish(topic, messages), Math.round(deadlineMs - performance.now()));
+    const leftMs = Math.round(deadlineMs - performance.now());
+    ids = await inTime(sink.publish(topic, messages), leftMs, () => {
+      throw new PublishTimeoutError(leftMs);
+    });
   } catch (error) {
     return error;
   }
@@ -168,15 +172,5 @@ class PublishTimeoutError extends ThroughlineError {
 
   constructor(timeoutMs: number) {
     super(`Pub/Sub did not answer within ${timeoutMs} ms`);
-  }
-}
-
-async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new PublishTimeoutError(timeoutMs)), timeoutMs);
-  try {
-    return await Promise.race([work, late.promise]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -42,3 +42,23 @@ export function withTimeLimit<T>(limit: TimeLimit, work: (signal: AbortSignal) =
     );
   });
 }
+
+/**
+ * Waits for work, but no longer than `ms`; the work itself goes on.
+ *
+ * Shape:  its result, or what `onLate` returns. Errors: those of the work within that time, and what `onLate` throws.
+ */
+export async function inTime<T, Late>(work: Promise<T>, ms: number, onLate: () => Late): Promise<T | Late> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, Math.min(ms, MAX_TIMER_MS));
+  try {
+    return await Promise.race([work, late.promise.then(onLate)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The same where it does not matter which of the two it was. */
+export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  await inTime(work, ms, () => undefined);
+}

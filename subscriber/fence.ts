@@ -6,6 +6,7 @@ import { campaignOf } from '../shared/job/campaign.ts';
 import type { Logger } from '../shared/log.ts';
 import { checkNumbers, OptionsError } from '../shared/options.ts';
 import type { Database } from '../shared/storage/database.ts';
+import { atMost } from '../shared/time-limit.ts';
 import type { Delivery } from './delivery.ts';
 import { FencedError, FencesUnknownError } from './errors.ts';
 
@@ -148,14 +149,15 @@ export function createFences(options: FencesOptions): Fences {
         timer = setInterval(polling.trigger, pollMs);
         timer.unref();
         listening = database.listen(FENCE_CHANNEL, polling.trigger);
-        await within(trustMs, Promise.all([listening, polling.once()]));
+        // A database that is away must not keep a worker from starting: until it is back, nothing runs.
+        await atMost(trustMs, Promise.all([listening, polling.once()]));
       })();
       return started;
     },
     stop() {
       stopped ??= (async () => {
         clearInterval(timer);
-        await within(STOP_WITHIN_MS, polling.idle());
+        await atMost(STOP_WITHIN_MS, polling.idle());
         await (await listening)?.();
       })();
       return stopped;
@@ -180,16 +182,6 @@ function createPolling(read: () => Promise<void>, onError: (error: unknown) => v
     return current;
   };
   return { once, trigger: () => void once(), idle: async () => current };
-}
-
-/** A database that is away must not keep a worker from starting: until it is back, nothing runs. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work, limit]);
-  clearTimeout(timer);
 }
 
 /** What fences look at in a delivery. */

@@ -2,9 +2,9 @@ import type { z } from 'zod';
 import { ThroughlineError } from '../shared/errors.ts';
 import type { Job } from '../shared/job/define.ts';
 import type { Outcome, Retry } from '../shared/job/outcome.ts';
-import { MAX_TIMER_MS } from '../shared/max-timer.ts';
 import { checkNumbers, OptionsError } from '../shared/options.ts';
 import type { IncomingMessage, MessageSource } from '../shared/pubsub/message-source.ts';
+import { atMost } from '../shared/time-limit.ts';
 import { count } from '../shared/trace/meters.ts';
 import { errorMessage, errorType } from '../shared/trace/record-error.ts';
 import { endedSpansSaved } from '../shared/trace/release.ts';
@@ -194,9 +194,9 @@ export function createWorker(options: WorkerOptions): Worker {
     const unlimited = limits?.stop();
     const unstarted = scheduler.takeWaiting();
     for (const { message } of unstarted) handBack(message, 0);
-    await within(options.drainTimeoutMs ?? 25_000, scheduler.idle());
+    await atMost(options.drainTimeoutMs ?? 25_000, scheduler.idle());
     stopping.abort(new WorkerStoppingError());
-    await within(ABORT_GRACE_MS, scheduler.idle());
+    await atMost(ABORT_GRACE_MS, scheduler.idle());
     const abandoned = leases?.held() ?? [];
     for (const message of abandoned) handBack(message, 0);
     leases?.stop();
@@ -287,13 +287,4 @@ function sourceFailed({ logger, source }: WorkerOptions, error: Error): void {
     [ERROR_TYPE]: errorType(error),
   });
   logger?.warn({ err: error, subscription: source.subscription }, 'pulling or acking failed');
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
-  });
-  await Promise.race([work, limit]);
-  clearTimeout(timer);
 }

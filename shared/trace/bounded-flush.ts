@@ -1,3 +1,5 @@
+import { inTime } from '../time-limit.ts';
+
 /** The longest that anything final waits for an exporter, in ms. */
 const MAX_WAIT_MS = 1_000;
 /** An exporter that failed or was too slow is not waited for during this time, in ms. */
@@ -12,14 +14,12 @@ export function createBoundedFlush(flush: () => Promise<void>): () => Promise<vo
   let shared: Promise<void> | undefined;
   let queued: Promise<void> | undefined;
   const once = async () => {
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(() => late.reject(new Error('too slow')), MAX_WAIT_MS);
     try {
-      await Promise.race([flush(), late.promise]);
+      await inTime(flush(), MAX_WAIT_MS, () => {
+        throw new Error('too slow');
+      });
     } catch {
       resumesAtMs = performance.now() + PAUSE_MS;
-    } finally {
-      clearTimeout(timer);
     }
   };
   const next = (): Promise<void> => {

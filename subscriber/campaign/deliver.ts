@@ -97,16 +97,13 @@ async function send(
   try {
     const idempotencyKey = idempotencyKeyOf(campaign, recipient);
     const result = await channel.send({ ...render(template, fields), campaign, address, idempotencyKey });
-    if (KINDS.has(result?.kind)) return result;
+    if (OUTCOMES.includes(result?.kind)) return result;
     return { kind: 'unknown', reason: `channel ${name} answered what is no result` };
   } catch (error) {
     return { kind: 'unknown', reason: errorMessage(error) };
   }
 }
 
-const KINDS: ReadonlySet<unknown> = new Set<SendResult['kind']>([
-  ...(['sent', 'refused', 'busy', 'unsent', 'unknown'] as const),
-]);
 const FENCED: SendResult = { kind: 'busy', retryAfterMs: 0, reason: 'a fence was added' };
 const LATE: SendResult = { kind: 'busy', retryAfterMs: 0, reason: 'its worker was kept from sending it' };
 

@@ -3,6 +3,7 @@ import { checkNumbers } from '../../shared/options.ts';
 import type { IncomingMessage, MessageSource } from '../../shared/pubsub/message-source.ts';
 import { type Database, DatabaseUnavailableError } from '../../shared/storage/database.ts';
 import { GroupCommit } from '../../shared/storage/group-commit.ts';
+import { atMost } from '../../shared/time-limit.ts';
 import { count } from '../../shared/trace/meters.ts';
 import { errorType } from '../../shared/trace/record-error.ts';
 import {
@@ -151,7 +152,7 @@ export function createDeadLetterKeeper(options: DeadLetterKeeperOptions): DeadLe
     clearInterval(timer);
     gauge?.stop();
     source.pause();
-    await within(STORE_GRACE_MS, Promise.all([...underWay, sweeping]));
+    await atMost(STORE_GRACE_MS, Promise.all([...underWay, sweeping]));
     for (const message of leases?.held() ?? []) source.nack(message, 0);
     leases?.stop();
     await source.close();
@@ -161,13 +162,6 @@ export function createDeadLetterKeeper(options: DeadLetterKeeperOptions): DeadLe
     start: () => (started ??= start()),
     stop: () => (stopped ??= stop()),
   };
-}
-
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  await Promise.race([work, late.promise]);
-  clearTimeout(timer);
 }
 
 /** An observer that throws has no say in what becomes of the letter. */
