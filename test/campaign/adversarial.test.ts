@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   approveCampaign,
   cancelCampaign,
@@ -11,20 +11,13 @@ import {
   startCampaign,
   viewCampaign,
 } from '../../publisher/campaign/index.ts';
-import { CAMPAIGN_ID, type CampaignLab, createCampaignLab } from '../support/campaign-lab.ts';
-import { EMBEDDED } from '../support/pubsub-target.ts';
-import { type Stage, startStage } from '../support/stage.ts';
+import { CAMPAIGN_ID, type CampaignLab, eachWithCampaignLab } from '../support/campaign-lab.ts';
 
 /** Audiences, counts and operators that are not as expected. */
-let stage: Stage;
 let lab: CampaignLab;
-beforeAll(async () => {
-  stage = await startStage(EMBEDDED);
+eachWithCampaignLab((own) => {
+  lab = own;
 });
-beforeEach(async () => {
-  lab = await createCampaignLab(stage);
-});
-afterAll(() => stage.close());
 
 const ada = { campaignId: CAMPAIGN_ID, actor: 'ada' };
 const grace = { campaignId: CAMPAIGN_ID, actor: 'grace' };

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import {
   cancelCampaign,
   pauseCampaign,
@@ -8,25 +8,18 @@ import {
   viewCampaign,
 } from '../../publisher/campaign/index.ts';
 import { createCampaignLedger } from '../../subscriber/index.ts';
-import { CAMPAIGN_ID, type CampaignLab, createCampaignLab } from '../support/campaign-lab.ts';
+import { CAMPAIGN_ID, type CampaignLab, eachWithCampaignLab } from '../support/campaign-lab.ts';
 import { startDoomed } from '../support/doomed-process.ts';
 import { createGate } from '../support/gate.ts';
 import { gateDatabase } from '../support/gated-database.ts';
 import { serveMail } from '../support/mail-partner.ts';
-import { EMBEDDED } from '../support/pubsub-target.ts';
 import { createSignals } from '../support/signals.ts';
-import { type Stage, startStage } from '../support/stage.ts';
 
 /** What operators, recipients and the partner can stop, and when nothing more is sent. */
-let stage: Stage;
 let lab: CampaignLab;
-beforeAll(async () => {
-  stage = await startStage(EMBEDDED);
+eachWithCampaignLab((own) => {
+  lab = own;
 });
-beforeEach(async () => {
-  lab = await createCampaignLab(stage);
-});
-afterAll(() => stage.close());
 
 const ada = { campaignId: CAMPAIGN_ID, actor: 'ada' };
 const pausing = { ...ada, reason: 'wait' };
@@ -147,8 +140,8 @@ describe('a cancellation', () => {
     await lab.start();
     const env = {
       DATABASE_URL: lab.db.url,
-      PUBSUB_EMULATOR_HOST: stage.host,
-      GOOGLE_CLOUD_PROJECT: stage.connection.projectId,
+      PUBSUB_EMULATOR_HOST: lab.stage.host,
+      GOOGLE_CLOUD_PROJECT: lab.stage.connection.projectId,
     };
     const worker = () => startDoomed(['test/campaign/worker-main.ts', lab.channel.topic, url], env);
     const workers = await Promise.all([worker(), worker()]);
@@ -208,8 +201,8 @@ describe('a cancellation', () => {
     await cancel();
     hold.letGo();
     expect(await ended()).toMatchObject({ state: 'cancelled', recipients: { sent: 1 } });
-    await stage.flush();
-    const told = stage.collector.spans.filter((span) => span.traceId === traceId);
+    await lab.stage.flush();
+    const told = lab.stage.collector.spans.filter((span) => span.traceId === traceId);
     expect(told.filter(({ name }) => name === `campaign ${CAMPAIGN_ID}`)).toHaveLength(1);
   });
 });

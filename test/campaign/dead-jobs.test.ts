@@ -1,26 +1,19 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { cancelCampaign, type Tally, viewCampaign } from '../../publisher/campaign/index.ts';
 import { createMessageOutbox, createPublisher } from '../../publisher/index.ts';
 import { type DeliverPayload, deliverJobId } from '../../shared/campaign/deliver-job.ts';
 import { CAMPAIGN_ATTRIBUTE, createStreamingPullSource } from '../../shared/index.ts';
 import { createCampaignLedger, createDeadLetterKeeper, redriveDeadLetter } from '../../subscriber/index.ts';
-import { CAMPAIGN_ID, type CampaignLab, createCampaignLab } from '../support/campaign-lab.ts';
+import { CAMPAIGN_ID, type CampaignLab, eachWithCampaignLab } from '../support/campaign-lab.ts';
 import { fencedBy, fenceOff, lift } from '../support/fence-lab.ts';
 import { createGate } from '../support/gate.ts';
 import { gateDatabase } from '../support/gated-database.ts';
-import { EMBEDDED } from '../support/pubsub-target.ts';
-import { type Stage, startStage } from '../support/stage.ts';
 
 /** Jobs of campaigns that fences stop, that died, or that nobody has enqueued. */
-let stage: Stage;
 let lab: CampaignLab;
-beforeAll(async () => {
-  stage = await startStage(EMBEDDED);
+eachWithCampaignLab((own) => {
+  lab = own;
 });
-beforeEach(async () => {
-  lab = await createCampaignLab(stage);
-});
-afterAll(() => stage.close());
 
 const view = () => viewCampaign(lab.db.database, CAMPAIGN_ID);
 /** Also of a campaign that has ended, which nobody watches any more. */
@@ -176,7 +169,7 @@ describe('a job that died', () => {
     const { promise: letterId, resolve } = Promise.withResolvers<string>();
     const keeper = createDeadLetterKeeper({
       database: db.database,
-      source: createStreamingPullSource(stage.connection, { subscription: channel.deadLetterTopic }),
+      source: createStreamingPullSource(lab.stage.connection, { subscription: channel.deadLetterTopic }),
       topic: channel.topic,
       onKept: (letter) => resolve(letter.letterId),
     });

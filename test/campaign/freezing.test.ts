@@ -1,20 +1,13 @@
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
-import { type CampaignLab, createCampaignLab } from '../support/campaign-lab.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import { type CampaignLab, eachWithCampaignLab } from '../support/campaign-lab.ts';
 import { startDoomed } from '../support/doomed-process.ts';
 import { type StatementPoint, startPgGate } from '../support/pg-gate.ts';
-import { EMBEDDED } from '../support/pubsub-target.ts';
-import { type Stage, startStage } from '../support/stage.ts';
 
 /** Runners that are killed while they freeze an audience, or hand it over. */
-let stage: Stage;
 let lab: CampaignLab;
-beforeAll(async () => {
-  stage = await startStage(EMBEDDED);
+eachWithCampaignLab((own) => {
+  lab = own;
 });
-beforeEach(async () => {
-  lab = await createCampaignLab(stage);
-});
-afterAll(() => stage.close());
 
 /** The second page, or batch, of a runner. */
 function second(matches: (text: string) => boolean): StatementPoint['matches'] {

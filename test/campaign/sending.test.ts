@@ -1,18 +1,11 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type CampaignLab, createCampaignLab } from '../support/campaign-lab.ts';
-import { EMBEDDED } from '../support/pubsub-target.ts';
-import { type Stage, startStage } from '../support/stage.ts';
+import { expect, test } from 'vitest';
+import { type CampaignLab, eachWithCampaignLab } from '../support/campaign-lab.ts';
 
 /** Campaigns over a real emulator and database: what is sent, to whom, how often. */
-let stage: Stage;
 let lab: CampaignLab;
-beforeAll(async () => {
-  stage = await startStage(EMBEDDED);
+eachWithCampaignLab((own) => {
+  lab = own;
 });
-beforeEach(async () => {
-  lab = await createCampaignLab(stage);
-});
-afterAll(() => stage.close());
 
 test('sends to everybody once, and ends', async () => {
   await lab.addCustomers(120);

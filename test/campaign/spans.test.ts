@@ -1,28 +1,20 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { cancelCampaign, pauseCampaign, resumeCampaign } from '../../publisher/campaign/index.ts';
 import { inSpan } from '../../shared/index.ts';
 import { normalisedTree, type SpanRecord } from '../../testing/index.ts';
-import { CAMPAIGN_ID, type CampaignLab, createCampaignLab } from '../support/campaign-lab.ts';
-import { EMBEDDED } from '../support/pubsub-target.ts';
-import { type Stage, startStage } from '../support/stage.ts';
+import { CAMPAIGN_ID, type CampaignLab, eachWithCampaignLab } from '../support/campaign-lab.ts';
 
 /** The traces of a campaign: a small one of its own, and one for each recipient. */
-let stage: Stage;
 let lab: CampaignLab;
-beforeAll(async () => {
-  stage = await startStage(EMBEDDED);
+eachWithCampaignLab((own) => {
+  lab = own;
 });
-beforeEach(async () => {
-  stage.collector.reset();
-  lab = await createCampaignLab(stage);
-});
-afterAll(() => stage.close());
 
 const ada = { campaignId: CAMPAIGN_ID, actor: 'ada' };
 const ended = () => lab.until(({ endedAt }) => endedAt !== undefined);
 const spans = async (): Promise<readonly SpanRecord[]> => {
-  await stage.flush();
-  return stage.collector.spans;
+  await lab.stage.flush();
+  return lab.stage.collector.spans;
 };
 const tree = (of: readonly SpanRecord[]) => normalisedTree(of).replaceAll(lab.channel.topic, 'jobs');
 

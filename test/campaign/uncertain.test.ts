@@ -1,26 +1,19 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { cancelCampaign, viewCampaign } from '../../publisher/campaign/index.ts';
 import { deliverJobId } from '../../shared/campaign/deliver-job.ts';
 import { createCampaignLedger } from '../../subscriber/index.ts';
-import { CAMPAIGN_ID, type CampaignLab, createCampaignLab } from '../support/campaign-lab.ts';
+import { CAMPAIGN_ID, type CampaignLab, eachWithCampaignLab } from '../support/campaign-lab.ts';
 import { startDoomed } from '../support/doomed-process.ts';
 import { createGate } from '../support/gate.ts';
 import { gateDatabase } from '../support/gated-database.ts';
 import { serveMail } from '../support/mail-partner.ts';
-import { EMBEDDED } from '../support/pubsub-target.ts';
 import { createSignals } from '../support/signals.ts';
-import { type Stage, startStage } from '../support/stage.ts';
 
 /** Answers that were lost, and workers that died with a recipient in hand: asked about, never blindly sent again. */
-let stage: Stage;
 let lab: CampaignLab;
-beforeAll(async () => {
-  stage = await startStage(EMBEDDED);
+eachWithCampaignLab((own) => {
+  lab = own;
 });
-beforeEach(async () => {
-  lab = await createCampaignLab(stage);
-});
-afterAll(() => stage.close());
 
 const ended = () => lab.until(({ endedAt }) => endedAt !== undefined);
 const callsByKey = () => Map.groupBy(lab.mail.calls, ({ idempotencyKey }) => idempotencyKey);
@@ -207,8 +200,8 @@ describe('a worker that dies with recipients in hand', () => {
       ['test/campaign/worker-main.ts', lab.channel.topic, url],
       {
         DATABASE_URL: lab.db.url,
-        PUBSUB_EMULATOR_HOST: stage.host,
-        GOOGLE_CLOUD_PROJECT: stage.connection.projectId,
+        PUBSUB_EMULATOR_HOST: lab.stage.host,
+        GOOGLE_CLOUD_PROJECT: lab.stage.connection.projectId,
       },
       () => inside.reached(3),
     );

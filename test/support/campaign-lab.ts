@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, onTestFinished } from 'vitest';
 import {
   approveCampaign,
   type CampaignDefinitionInput,
@@ -27,12 +27,14 @@ import {
 import { segments } from './campaign-segments.ts';
 import type { Channel } from './channel.ts';
 import { fencedBy } from './fence-lab.ts';
+import { EMBEDDED } from './pubsub-target.ts';
 import { createRecordingChannel, type RecordingChannel } from './recording-channel.ts';
-import type { Stage } from './stage.ts';
+import { type Stage, startStage } from './stage.ts';
 import { createTestDatabase, type TestDatabase } from './test-database.ts';
 
 /** Customers, a partner for mail, and all that sends them something, in the test's process. */
 export interface CampaignLab {
+  readonly stage: Stage;
   readonly db: TestDatabase;
   readonly channel: Channel;
   readonly mail: RecordingChannel;
@@ -100,7 +102,7 @@ export async function addCustomers(
   );
 }
 
-export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
+async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
   const db = await createTestDatabase();
   onTestFinished(() => db.close());
   const { database } = db;
@@ -140,6 +142,7 @@ export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
     await part.start();
   };
   const lab: CampaignLab = {
+    stage,
     ...{ db, channel, mail, segments, job, ledger, register, until },
     async addCustomer(id, { email = `${id}@example.com`, name = 'Ann', plan = 'free', zone = null } = {}) {
       await database.query('INSERT INTO customer VALUES ($1, $2, $3, $4, $5)', [id, email, name, plan, zone]);
@@ -190,4 +193,17 @@ export async function createCampaignLab(stage: Stage): Promise<CampaignLab> {
     },
   };
   return lab;
+}
+
+/** For a file's tests: one stage, and a lab for each of them, which `use` is given before it. */
+export function eachWithCampaignLab(use: (lab: CampaignLab) => void): void {
+  let stage: Stage;
+  beforeAll(async () => {
+    stage = await startStage(EMBEDDED);
+  });
+  beforeEach(async () => {
+    stage.collector.reset();
+    use(await createCampaignLab(stage));
+  });
+  afterAll(() => stage.close());
 }
