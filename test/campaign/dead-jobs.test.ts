@@ -241,7 +241,8 @@ describe('a job that died', () => {
 
   test('is not revived in a campaign that was cancelled', async () => {
     const letterId = await oneDead();
-    await lab.db.database.query("UPDATE throughline.campaign SET state = 'running', ended_at = NULL");
+    // Not running: a runner would find nothing to do, and finish it first.
+    await lab.db.database.query("UPDATE throughline.campaign SET state = 'paused', ended_at = NULL");
     await cancelCampaign(lab.db.database, { campaignId: CAMPAIGN_ID, actor: 'grace', reason: 'a mistake' });
     await redrive(letterId);
     await becomes({ cancelled: 1 });
