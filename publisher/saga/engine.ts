@@ -7,6 +7,7 @@ import { checkNumbers } from '../../shared/options.ts';
 import type { Database, Transaction } from '../../shared/storage/database.ts';
 import { startPolling } from '../../shared/storage/polling.ts';
 import { reserveSpan } from '../../shared/trace/durable-span.ts';
+import { light } from '../../shared/trace/light-context.ts';
 import { withOrderKey } from '../../shared/trace/order-key.ts';
 import { OUTBOX_CHANNEL } from '../outbox.ts';
 import { type ActiveSaga, activate } from './active-saga.ts';
@@ -204,7 +205,8 @@ export function createSagaEngine(options: SagaEngineOptions): SagaEngine {
     const parsed = definition.input.safeParse(input);
     if (!parsed.success) throw new SagaInputError(`input of saga "${saga.name}"`, issuesOf(parsed.error));
     const { sagaId: id = uuidV7(), orderKey, tx, after } = beginOptions;
-    const parent = orderKey === undefined ? context.active() : withOrderKey(context.active(), orderKey, id);
+    const parent =
+      orderKey === undefined ? context.active() : withOrderKey(light(context.active()), orderKey, id);
     const span = reserveSpan(`saga ${saga.name}`, { parent });
     const owner = started && runner.isAlive() && active.size < maxActive ? runner.id() : null;
     const row: NewSaga = {

@@ -1,4 +1,5 @@
 import {
+  type Baggage,
   type Context,
   context,
   diag,
@@ -10,6 +11,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { z } from 'zod';
+import { LIGHT_ROOT, light } from './light-context.ts';
 import { allowedBaggage } from './order-key.ts';
 import { DEFAULT_BAGGAGE_KEYS } from './semconv.ts';
 import { withKnownFlags } from './trace-flags.ts';
@@ -37,6 +39,11 @@ const getter: TextMapGetter<Carrier> = {
   },
 };
 
+const withoutBaggage: TextMapGetter<Carrier> = {
+  keys: (carrier) => getter.keys(carrier).filter((key) => key !== 'baggage'),
+  get: (carrier, key) => (key === 'baggage' ? undefined : getter.get(carrier, key)),
+};
+
 export interface BaggageOptions {
   /** Baggage members that may cross. Default: the order key and the saga's id. */
   readonly baggageKeys?: readonly string[];
@@ -45,8 +52,7 @@ export interface BaggageOptions {
 /** The active (or given) context as a carrier; empty when there is no span and no allowed baggage in it. */
 export function captureCarrier(from: Context = context.active(), options: BaggageOptions = {}): Carrier {
   const carrier: Record<string, string> = {};
-  const baggage = allowedBaggage(propagation.getBaggage(from), options.baggageKeys ?? DEFAULT_BAGGAGE_KEYS);
-  const crossing = baggage ? propagation.setBaggage(from, baggage) : propagation.deleteBaggage(from);
+  const crossing = withBaggage(from, allowedBaggage(propagation.getBaggage(from), keysOf(options)));
   try {
     propagation.inject(withKnownFlags(crossing), carrier, setter);
   } catch (error) {
@@ -66,18 +72,29 @@ export function restoreCarrier(
 ): Context {
   const base = options.base ?? ROOT_CONTEXT;
   if (typeof carrier !== 'object' || carrier === null) return base;
-  const restored = extract(base, carrier);
+  const lightBase = light(base);
+  const restored = extract(lightBase, carrier);
+  if (restored === lightBase) return base;
   const baggage = propagation.getBaggage(restored);
   const own = propagation.getBaggage(base);
   if (!baggage || baggage === own) return restored;
-  const allowed = allowedBaggage(baggage, options.baggageKeys ?? DEFAULT_BAGGAGE_KEYS) ?? own;
-  return allowed ? propagation.setBaggage(restored, allowed) : propagation.deleteBaggage(restored);
+  return withBaggage(restored, allowedBaggage(baggage, keysOf(options)) ?? own);
+}
+
+function keysOf({ baggageKeys }: BaggageOptions): readonly string[] {
+  return baggageKeys ?? DEFAULT_BAGGAGE_KEYS;
+}
+
+/** The same context where it bears this baggage already, as nearly all do. */
+function withBaggage(from: Context, baggage: Baggage | undefined): Context {
+  if (propagation.getBaggage(from) === baggage) return from;
+  return baggage ? propagation.setBaggage(from, baggage) : propagation.deleteBaggage(from);
 }
 
 /** A propagator that throws, or a carrier that throws when it is read, is no reason for the work to fail. */
-function extract(base: Context, carrier: Carrier): Context {
+function extract(base: Context, carrier: Carrier, read: TextMapGetter<Carrier> = getter): Context {
   try {
-    return propagation.extract(base, carrier, getter);
+    return propagation.extract(base, carrier, read);
   } catch (error) {
     diag.error(`the propagator failed to read: ${String(error)}`);
     return base;
@@ -86,5 +103,6 @@ function extract(base: Context, carrier: Carrier): Context {
 
 /** The span that a carrier names, to link to; undefined when it names none. */
 export function spanContextOf(carrier: Carrier | undefined): SpanContext | undefined {
-  return trace.getSpanContext(restoreCarrier(carrier));
+  if (typeof carrier !== 'object' || carrier === null) return undefined;
+  return trace.getSpanContext(extract(LIGHT_ROOT, carrier, withoutBaggage));
 }

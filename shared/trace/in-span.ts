@@ -1,4 +1,5 @@
 import { type Context, context, type Span, type SpanOptions, trace } from '@opentelemetry/api';
+import { light } from './light-context.ts';
 import { recordError } from './record-error.ts';
 import { deriveIds, seedOfNamed, startWithIds, withDerivedIds } from './span-ids.ts';
 import { tracer } from './tracer.ts';
@@ -16,7 +17,7 @@ export async function inSpan<T>(
   const start = () => tracer().startSpan(name, spanOptions, parent);
   const seed = seedOfNamed(name, parent);
   const span = seed === undefined ? start() : startWithIds(deriveIds(seed), start);
-  const own = trace.setSpan(parent, span);
+  const own = trace.setSpan(light(parent), span);
   try {
     return await context.with(seed === undefined ? own : withDerivedIds(own, seed), work, undefined, span);
   } catch (error) {

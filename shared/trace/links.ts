@@ -1,5 +1,6 @@
-import { isSpanContextValid, type Link, ROOT_CONTEXT, type SpanContext, trace } from '@opentelemetry/api';
+import { isSpanContextValid, type Link, type SpanContext, trace } from '@opentelemetry/api';
 import { type Carrier, captureCarrier, spanContextOf } from './carrier.ts';
+import { LIGHT_ROOT } from './light-context.ts';
 import { LINK_REASON } from './semconv.ts';
 
 /**
@@ -41,7 +42,7 @@ export interface StoredLink {
 
 export function storedLinks(given: readonly Link[]): StoredLink[] {
   return given.map(({ context, attributes }) => ({
-    to: captureCarrier(trace.setSpanContext(ROOT_CONTEXT, context)),
+    to: captureCarrier(trace.setSpanContext(LIGHT_ROOT, context)),
     reason: String(attributes?.[LINK_REASON] ?? 'caused-by'),
   }));
 }
