@@ -1,6 +1,6 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { Outcome } from '../shared/job/outcome.ts';
-import { count, recordSeconds } from '../shared/trace/meters.ts';
+import { count, observeGauges, recordSeconds } from '../shared/trace/meters.ts';
 import { errorType } from '../shared/trace/record-error.ts';
 import {
   ERROR_TYPE,
@@ -15,6 +15,8 @@ import {
 import type { Registration } from './delivery.ts';
 
 const CONSUMED = 'messaging.client.consumed.messages';
+const RUNNING = 'throughline.worker.running';
+const MAX_IN_FLIGHT = 'throughline.worker.max_in_flight';
 /** What the library itself gives jobs up for; a handler's own codes come on top. */
 const KNOWN_DEATHS = [
   'DEAD_LETTER',
@@ -37,6 +39,8 @@ export interface WorkerMetrics {
   createSeries(registrations: Iterable<Registration>): void;
   /** A delivery was handled. */
   handled(job: string | undefined, outcome: Outcome, seconds: number): void;
+  /** Publishes how many handlers run, of how many that may. Shape: a function that stops it. */
+  observe(running: () => number, maxInFlight: number): () => void;
 }
 
 export function createWorkerMetrics(destination: string, subscription: string): WorkerMetrics {
@@ -81,6 +85,13 @@ export function createWorkerMetrics(destination: string, subscription: string): 
       const attributes = labelsOf(job)[counted(outcome)];
       count(CONSUMED, attributes);
       recordSeconds('messaging.process.duration', seconds, withError(attributes, outcome));
+    },
+    observe(running, maxInFlight) {
+      const attributes = { [MESSAGING_SUBSCRIPTION_NAME]: subscription };
+      return observeGauges([RUNNING, MAX_IN_FLIGHT], async () => [
+        { gauge: RUNNING, value: running(), attributes },
+        { gauge: MAX_IN_FLIGHT, value: maxInFlight, attributes },
+      ]).stop;
     },
   };
 }

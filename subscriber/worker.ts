@@ -100,7 +100,7 @@ export function createWorker(options: WorkerOptions): Worker {
     drainTimeoutMs: { min: 0 },
     continueWithinMs: { min: 0 },
   });
-  const { source, maxLeaseMs = 3_600_000, fences, inbox, limits } = options;
+  const { source, maxInFlight = 100, maxLeaseMs = 3_600_000, fences, inbox, limits } = options;
   if (fences && !inbox)
     throw new OptionsError('createWorker', [
       'fences: expected an inbox beside them, which keeps cancelled jobs so',
@@ -117,6 +117,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const own = createWorkerMetrics(options.topic, source.subscription);
   const handler = pipeline(options, own, registrations, () => maxDeliveryAttempts);
   let leases: LeaseKeeper;
+  let unobserve = () => {};
   let isStopping = false;
   let interrupted = 0;
   let started: Promise<void> | undefined;
@@ -176,7 +177,7 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   const scheduler = new KeyedScheduler<Item>({
-    maxRunning: options.maxInFlight ?? 100,
+    maxRunning: maxInFlight,
     run: runItem,
     keyOf: ({ message }) => message.orderingKey,
   });
@@ -200,6 +201,7 @@ export function createWorker(options: WorkerOptions): Worker {
     const abandoned = leases?.held() ?? [];
     for (const message of abandoned) handBack(message, 0);
     leases?.stop();
+    unobserve();
     await source.close();
     await Promise.all([inbox?.stop(), fences?.stop(), unlimited]);
     return { handedBack: unstarted.length + interrupted + abandoned.length };
@@ -235,7 +237,9 @@ export function createWorker(options: WorkerOptions): Worker {
       leases.stop();
       throw error;
     }
-    if (isStopping) source.pause(); // it was stopped meanwhile
+    if (isStopping)
+      source.pause(); // it was stopped meanwhile
+    else unobserve = own.observe(() => scheduler.runningCount, maxInFlight);
   };
 
   return {

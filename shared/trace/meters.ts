@@ -92,7 +92,8 @@ export function observeGauges(
   return { stop: () => meter.removeBatchObservableCallback(observe, instrumentList) };
 }
 
-function optionsOf(name: CounterName | HistogramName | GaugeName): MetricOptions {
+/** What an instrument is created with, from the catalogue. */
+export function optionsOf(name: CounterName | HistogramName | GaugeName): MetricOptions {
   const { unit, meaning } = specOf(name);
   return { unit, description: meaning };
 }

@@ -60,6 +60,18 @@ export const METRICS = {
     labels: [SUBSCRIPTION, 'error.type'],
     meaning: 'pulling or acking failed and was tried again',
   },
+  'throughline.worker.running': {
+    kind: 'gauge',
+    unit: '{delivery}',
+    labels: [SUBSCRIPTION],
+    meaning: 'deliveries that this worker handles now',
+  },
+  'throughline.worker.max_in_flight': {
+    kind: 'gauge',
+    unit: '{delivery}',
+    labels: [SUBSCRIPTION],
+    meaning: 'how many this worker may handle at once',
+  },
   'throughline.inbox.duplicates': {
     kind: 'counter',
     unit: '{delivery}',
@@ -343,6 +355,18 @@ export const METRICS = {
     unit: '{span}',
     labels: ['reason'],
     meaning: 'spans that were lost: `queue_full`, or `export_failed` after all retries of the exporter',
+  },
+  'process.cpu.time': {
+    kind: 'counter',
+    unit: 's',
+    labels: ['cpu.mode'],
+    meaning: 'CPU time of the process, garbage collection included, `user` and `system`',
+  },
+  'process.memory.usage': {
+    kind: 'gauge',
+    unit: 'By',
+    labels: [],
+    meaning: 'resident memory of the process',
   },
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 

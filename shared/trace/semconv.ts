@@ -97,6 +97,8 @@ export const SAMPLING_KEPT = 'throughline.kept';
 /** On a span that lasts because somebody listens or waits: it is not slow. */
 export const SPAN_WAITS = 'throughline.waits';
 
+export const PROCESS_CPU_MODE = 'cpu.mode';
+
 /** On a link: why the two spans belong together. Its values are `LinkReason` in links.ts. */
 export const LINK_REASON = 'throughline.link.reason';
 

@@ -32,6 +32,7 @@ import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
 import { createContextSeries } from './message-context.ts';
 import { orderAttributes } from './order-key.ts';
+import { observeProcess } from './process-metrics.ts';
 import { setSpanKeeper } from './release.ts';
 import { createOrderSampler, DEFAULT_SLOW_MS, type KeptBecause, type SamplingOptions } from './sampling.ts';
 import { type ScrapeOptions, type ScrapeServer, startScrapeServer } from './scrape-server.ts';
@@ -68,7 +69,7 @@ export interface TelemetryOptions {
   readonly metricIntervalMs?: number;
   /** Serve metrics to Prometheus there, under `/metrics`. Default: nowhere. */
   readonly scrape?: ScrapeOptions | undefined;
-  /** Measure Node itself: event loop, heap, garbage collection. Default false. */
+  /** Measure Node itself: event loop, heap, garbage collection, CPU time, memory. Default false. */
   readonly runtimeMetrics?: boolean;
 }
 
@@ -140,12 +141,16 @@ function answering(exporter: PrometheusExporter): Parameters<typeof startScrapeS
   return (request, response) => exporter.getMetricsRequestHandler(request, response);
 }
 
-/** Shape: a function that stops it. */
+/** After the meter provider was registered. Shape: a function that stops it. */
 function measureRuntime(meterProvider: MeterProvider): () => void {
   const runtime = new RuntimeNodeInstrumentation({ enabled: false });
   runtime.setMeterProvider(meterProvider);
   runtime.enable();
-  return () => runtime.disable();
+  const stopProcess = observeProcess();
+  return () => {
+    runtime.disable();
+    stopProcess();
+  };
 }
 
 function samplerOf(sampling: SamplingOptions | undefined): Sampler {
