@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { addAdminServe } from './admin-serve.ts';
 import { addCampaignCommands } from './campaign-commands.ts';
+import { addCapacity } from './capacity.ts';
 import { addDbMigrate } from './db-migrate.ts';
 import { addDbStatus } from './db-status.ts';
 import { addDeadLetterDrop } from './dead-letter-drop.ts';
@@ -80,6 +81,7 @@ export function createProgram(): Command {
   addAdminServe(admin);
   const slo = program.command('slo').description('objectives: what was promised, and what became of it');
   addSloReport(slo);
+  addCapacity(program);
   addCampaignCommands(program);
   addSamplingEstimate(program.command('sampling').description('sampling: what it costs'));
   const schedule = program

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { ThroughlineError } from '../shared/errors.ts';
 
@@ -7,8 +8,17 @@ export class PrometheusError extends ThroughlineError {
   readonly code = 'PROMETHEUS';
 }
 
-/** Resolves with the value of a query for one number; undefined when there is none, or it is not a number. */
-export type AskPrometheus = (query: string) => Promise<number | undefined>;
+export interface Prometheus {
+  /** The value of a query for one number; undefined when there is none, or it is not a number. */
+  number(query: string): Promise<number | undefined>;
+  /** Every series that a query for numbers has, without those that are not numbers. */
+  series(query: string): Promise<readonly Series[]>;
+}
+
+export interface Series {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
 
 const TIMEOUT_MS = 20_000;
 
@@ -17,7 +27,9 @@ const answerSchema = z.discriminatedUnion('status', [
     status: z.literal('success'),
     data: z.object({
       resultType: z.literal('vector'),
-      result: z.array(z.object({ value: z.tuple([z.number(), z.string()]) })).max(1),
+      result: z.array(
+        z.object({ metric: z.record(z.string(), z.string()), value: z.tuple([z.number(), z.string()]) }),
+      ),
     }),
   }),
   z.object({ status: z.literal('error'), errorType: z.string(), error: z.string() }),
@@ -28,16 +40,23 @@ const answerSchema = z.discriminatedUnion('status', [
  *
  * Errors: PrometheusError.
  */
-export function createPrometheus(baseUrl: string): AskPrometheus {
+export function createPrometheus(baseUrl: string): Prometheus {
   const url = `${baseUrl.replace(/\/+$/, '')}/api/v1/query`;
-  return async (query) => {
+  const series: Prometheus['series'] = async (query) => {
     const answer = await post(url, query);
     if (answer.status === 'error')
       throw new PrometheusError(`Prometheus refused the query (${answer.errorType}): ${answer.error}`);
-    const [found] = answer.data.result;
-    const value = Number(found?.value[1]);
-    return Number.isNaN(value) ? undefined : value;
+    return answer.data.result
+      .map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }))
+      .filter(({ value }) => !Number.isNaN(value));
   };
+  return { series, number: async (query) => (await series(query))[0]?.value };
+}
+
+/** For an option's value. Errors: InvalidArgumentError. */
+export function readPrometheusUrl(text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  throw new InvalidArgumentError('It must be an http:// or https:// address.');
 }
 
 async function post(url: string, query: string): Promise<z.output<typeof answerSchema>> {

@@ -1,7 +1,8 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { estimateSampling, type SamplingEstimate, SamplingLoadError } from '../insight/index.ts';
 import { UsageError } from './failure.ts';
 import { printJson, printTable } from './output.ts';
+import { readNumber } from './read-number.ts';
 
 interface EstimateOptions {
   readonly rps: number;
@@ -76,12 +77,6 @@ function estimated(load: Parameters<typeof estimateSampling>[0]): SamplingEstima
       throw new UsageError(`sampling estimate: ${error.message}`, { cause: error });
     throw error;
   }
-}
-
-function readNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== '' && Number.isFinite(value)) return value;
-  throw new InvalidArgumentError('It must be a number.');
 }
 
 /** `64`, `5.55 million`, `0.32` */

@@ -1,11 +1,11 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { type ObjectiveReport, reportOf } from '../insight/objectives/budget.ts';
 import { BUDGET_HOURS, WINDOWS } from '../insight/objectives/burn.ts';
 import { badRatio, eventCount } from '../insight/objectives/query.ts';
 import { OBJECTIVES } from '../orders/objectives.ts';
 import type { Objective } from '../shared/objective.ts';
 import { printJson, printLine, printTable } from './output.ts';
-import { type AskPrometheus, createPrometheus } from './prometheus.ts';
+import { createPrometheus, type Prometheus, readPrometheusUrl } from './prometheus.ts';
 
 interface ReportOptions {
   readonly prometheus: string;
@@ -17,7 +17,11 @@ export function addSloReport(slo: Command): void {
   slo
     .command('report')
     .description('how much of each error budget is left, and how fast it burns')
-    .requiredOption('--prometheus <url>', "Prometheus' address, for instance http://127.0.0.1:9090", readUrl)
+    .requiredOption(
+      '--prometheus <url>',
+      "Prometheus' address, for instance http://127.0.0.1:9090",
+      readPrometheusUrl,
+    )
     .option('--json', 'print one JSON document')
     .addHelpText('after', HELP)
     .action(sloReport);
@@ -32,9 +36,9 @@ Examples:
   $ throughline slo report --prometheus http://127.0.0.1:9090 --json`;
 
 async function sloReport({ prometheus, json = false }: ReportOptions): Promise<void> {
-  const ask = createPrometheus(prometheus);
+  const source = createPrometheus(prometheus);
   const reports: ObjectiveReport[] = [];
-  for (const objective of OBJECTIVES) reports.push(await report(objective, ask));
+  for (const objective of OBJECTIVES) reports.push(await report(objective, source));
   if (json) return printJson({ windowHours: BUDGET_HOURS, objectives: reports });
   const burns = WINDOWS.map((window) => `BURN ${window}`);
   printTable(
@@ -44,12 +48,12 @@ async function sloReport({ prometheus, json = false }: ReportOptions): Promise<v
   for (const { name, meaning } of reports) printLine(`${name}: ${meaning}`);
 }
 
-async function report(objective: Objective, ask: AskPrometheus): Promise<ObjectiveReport> {
+async function report(objective: Objective, { number }: Prometheus): Promise<ObjectiveReport> {
   const window = `${BUDGET_HOURS}h`;
   const [goodEvents, totalEvents, ...ratios] = await Promise.all([
-    ask(eventCount(objective.good, window)),
-    ask(eventCount(objective.total, window)),
-    ...WINDOWS.map((one) => ask(badRatio(objective, one))),
+    number(eventCount(objective.good, window)),
+    number(eventCount(objective.total, window)),
+    ...WINDOWS.map((one) => number(badRatio(objective, one))),
   ]);
   const badRatios = Object.fromEntries(WINDOWS.map((one, index) => [one, ratios[index]]));
   return reportOf(objective, { goodEvents, totalEvents, badRatios });
@@ -70,9 +74,4 @@ function rowOf({ name, target, attained, totalEvents, badEvents, budgetLeft, bur
 
 function percent(share: number): string {
   return `${Number((share * 100).toFixed(3))} %`;
-}
-
-function readUrl(text: string): string {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
-  throw new InvalidArgumentError('It must be an http:// or https:// address.');
 }

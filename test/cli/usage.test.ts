@@ -19,6 +19,7 @@ describe('throughline: arguments and settings', () => {
       ...['diff', 'apply'].map((name) => ['topology', name]),
       ['admin', 'serve'],
       ['slo', 'report'],
+      ['capacity'],
       ...[
         ...['create', 'preview', 'approve', 'start', 'pause', 'resume', 'cancel'],
         ...['status', 'list', 'watch'],
@@ -60,6 +61,11 @@ describe('throughline: arguments and settings', () => {
     [
       ['db', 'status', '--schema', 'other'],
       expect.stringContaining("argument 'other' is invalid. Allowed choices are throughline, shop, all."),
+    ],
+    [['capacity'], "required option '--prometheus <url>' not specified"],
+    [
+      ['capacity', '--prometheus', 'http://127.0.0.1:1', '--window', 'long'],
+      "option '--window <time>' argument 'long' is invalid. It must be a time such as 30s, 10m or 2h.",
     ],
     [['sampling', 'estimate'], "required option '--rps <number>' not specified"],
     [

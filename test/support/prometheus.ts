@@ -32,7 +32,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** A counter as it was over time: from `sinceMs` on, `value(minute)` at each minute. */
+/** A series as it was over time: from `sinceMs` on, `value(minute)` at each minute. */
 export interface PastSeries {
   readonly series: string;
   readonly value: (minute: number) => number;
@@ -94,7 +94,7 @@ function openMetrics(past: readonly PastSeries[], hours: number): string {
   const names = new Set(past.map(({ series }) => series.split('{')[0]));
   const blocks = [...names].map((name) =>
     [
-      `# TYPE ${String(name).replace(/_total$/, '')} counter`,
+      `# TYPE ${String(name).replace(/_total$/, '')} ${name?.endsWith('_total') ? 'counter' : 'unknown'}`,
       ...lines.filter((line) => line.startsWith(`${name}{`)),
     ].join('\n'),
   );
