@@ -14,7 +14,8 @@ import {
 import { HEADINGS, type OutboxFigures, printFormula, printOutbox, rowOf } from './capacity-print.ts';
 import { UsageError } from './failure.ts';
 import { printJson, printTable } from './output.ts';
-import { createPrometheus, type Prometheus, readPrometheusUrl, type Series } from './prometheus.ts';
+import { createPrometheus, type Prometheus, type Series } from './prometheus.ts';
+import { readHttpUrl } from './read-http-url.ts';
 import { readNumber } from './read-number.ts';
 
 interface CapacityOptions {
@@ -35,7 +36,7 @@ export function addCapacity(program: Command): void {
     .requiredOption(
       '--prometheus <url>',
       "Prometheus' address, for instance http://127.0.0.1:9090",
-      readPrometheusUrl,
+      readHttpUrl,
     )
     .option(
       '--window <time>',

@@ -76,3 +76,9 @@ function isSchemaMissing(error: unknown): boolean {
   const { code } = error instanceof Error ? (error as { code?: unknown }) : {};
   return typeof code === 'string' && SCHEMA_MISSING.has(code);
 }
+
+/** Why `fetch` got no answer: its error says only that it failed, its cause has the code. */
+export function reasonOf(error: unknown): string {
+  const { cause, message } = error as Error;
+  return cause instanceof Error ? (cause as NodeJS.ErrnoException).code || cause.message : message;
+}

@@ -1,6 +1,6 @@
-import { InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { ThroughlineError } from '../shared/errors.ts';
+import { reasonOf } from './failure.ts';
 
 /** Prometheus was asked and did not answer the question. */
 export class PrometheusError extends ThroughlineError {
@@ -53,12 +53,6 @@ export function createPrometheus(baseUrl: string): Prometheus {
   return { series, number: async (query) => (await series(query))[0]?.value };
 }
 
-/** For an option's value. Errors: InvalidArgumentError. */
-export function readPrometheusUrl(text: string): string {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
-  throw new InvalidArgumentError('It must be an http:// or https:// address.');
-}
-
 async function post(url: string, query: string): Promise<z.output<typeof answerSchema>> {
   let response: Response;
   let body: unknown;
@@ -78,9 +72,4 @@ async function post(url: string, query: string): Promise<z.output<typeof answerS
       `${url} answered ${response.status}, and not as Prometheus does; is this its address?`,
     );
   return parsed.data;
-}
-
-function reasonOf(error: unknown): string {
-  const { cause, message } = error as Error;
-  return cause instanceof Error ? (cause as NodeJS.ErrnoException).code || cause.message : message;
 }

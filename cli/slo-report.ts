@@ -5,7 +5,8 @@ import { badRatio, eventCount } from '../insight/objectives/query.ts';
 import { OBJECTIVES } from '../orders/objectives.ts';
 import type { Objective } from '../shared/objective.ts';
 import { printJson, printLine, printTable } from './output.ts';
-import { createPrometheus, type Prometheus, readPrometheusUrl } from './prometheus.ts';
+import { createPrometheus, type Prometheus } from './prometheus.ts';
+import { readHttpUrl } from './read-http-url.ts';
 
 interface ReportOptions {
   readonly prometheus: string;
@@ -20,7 +21,7 @@ export function addSloReport(slo: Command): void {
     .requiredOption(
       '--prometheus <url>',
       "Prometheus' address, for instance http://127.0.0.1:9090",
-      readPrometheusUrl,
+      readHttpUrl,
     )
     .option('--json', 'print one JSON document')
     .addHelpText('after', HELP)

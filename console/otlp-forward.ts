@@ -24,6 +24,7 @@ export interface ForwardOptions {
   readonly onForwardError?: (error: unknown) => void;
 }
 
+const METRICS = '/v1/metrics';
 const TIMEOUT_MS = 10_000;
 /** An endpoint that does not answer must not make us keep every body: what comes on top of these is dropped. */
 const MAX_IN_FLIGHT = 32;
@@ -75,5 +76,6 @@ async function post(
     fetch(`${base}${path}`, { method: 'POST', headers, body: new Uint8Array(body), signal }),
   );
   await response.arrayBuffer();
+  if (response.status === 404 && path === METRICS) return; // Jaeger, for instance, takes traces only
   if (!response.ok) throw new Error(`${base}${path} answered ${response.status}`);
 }
