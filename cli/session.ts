@@ -1,4 +1,4 @@
-import { readConfig } from '../shared/config.ts';
+import { type Config, readConfig } from '../shared/config.ts';
 import { type Database, openDatabase } from '../shared/storage/database.ts';
 import { inTime } from '../shared/time-limit.ts';
 import type { Telemetry } from '../shared/trace/telemetry.ts';
@@ -25,12 +25,13 @@ export async function withDatabase<T>(
   options: SessionOptions,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
-  const { databaseUrl, otlpEndpoint, serviceName = options.serviceName ?? 'throughline-cli' } = readConfig();
+  const config = readConfig();
+  const { databaseUrl, otlpEndpoint, serviceName = options.serviceName ?? 'throughline-cli' } = config;
   if (databaseUrl === undefined)
     throw new UsageError(
       'DATABASE_URL is not set; give the database as postgresql://user:password@host:port/database',
     );
-  const telemetry = await traced(options, otlpEndpoint, serviceName);
+  const telemetry = await traced(options, config, serviceName);
   const database = openDatabase({
     connectionString: databaseUrl,
     applicationName: serviceName,
@@ -60,10 +61,10 @@ async function exported(telemetry: Telemetry, endpoint: string | undefined): Pro
 /** A context that is written into the database but never exported would be a link into nothing: then there is none. */
 async function traced(
   { purpose }: SessionOptions,
-  otlpEndpoint: string | undefined,
+  { otlpEndpoint, pushesMetrics }: Config,
   serviceName: string,
 ): Promise<Telemetry | undefined> {
   if (purpose === 'act' && otlpEndpoint === undefined) return undefined;
   const { startTelemetry } = await import('../shared/trace/telemetry.ts'); // a third of the start-up time
-  return startTelemetry({ serviceName, ...(purpose === 'act' && { otlpEndpoint }) });
+  return startTelemetry({ serviceName, pushesMetrics, ...(purpose === 'act' && { otlpEndpoint }) });
 }

@@ -6,6 +6,7 @@ const config = readConfig();
 const telemetry = startTelemetry({
   serviceName: config.serviceName ?? 'partners',
   otlpEndpoint: config.otlpEndpoint,
+  pushesMetrics: config.pushesMetrics,
   sampling: { keep: config.keptShare, slowMs: config.slowMs },
   batch: { scheduledDelayMs: config.spanDelayMs },
 });

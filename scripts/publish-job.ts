@@ -33,7 +33,11 @@ export async function publishJob(name: string, options: PublishJobOptions, confi
   const job = findJob(name, options.version);
   const payload = parsePayload(options.payload);
   if (config.pubsubEmulatorHost) await checkEmulator(config.pubsubEmulatorHost);
-  const telemetry = startTelemetry({ serviceName: 'publish-job', otlpEndpoint: config.otlpEndpoint });
+  const telemetry = startTelemetry({
+    serviceName: 'publish-job',
+    otlpEndpoint: config.otlpEndpoint,
+    pushesMetrics: config.pushesMetrics,
+  });
   const connection = await connect({ projectId: config.projectId, emulatorHost: config.pubsubEmulatorHost });
   try {
     const sink = createBatchSink(connection, { timeoutMs: TIMEOUT_MS });

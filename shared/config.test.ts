@@ -68,6 +68,13 @@ describe('refuses', () => {
   });
 });
 
+test('metrics are sent along with the spans, or not', () => {
+  const pushes = (exporter?: string) =>
+    readConfig({ OTEL_METRICS_EXPORTER: exporter } as NodeJS.ProcessEnv).pushesMetrics;
+  expect([pushes(), pushes('otlp'), pushes('none')]).toEqual([true, true, false]);
+  expect(() => pushes('console')).toThrow(ConfigError);
+});
+
 test.each([
   [{}, 1],
   [{ OTEL_TRACES_SAMPLER: 'always_on', OTEL_TRACES_SAMPLER_ARG: '0.5' }, 1],

@@ -1,6 +1,7 @@
 import { context, metrics, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { afterEach, expect, test } from 'vitest';
 import { startTestTelemetry, type TestTelemetry } from '../../test/fakes/telemetry.ts';
+import { serve } from '../../test/support/http-server.ts';
 import { createSpanCollector } from '../../testing/index.ts';
 import { count, recordSeconds } from './meters.ts';
 import { withOrderKey } from './order-key.ts';
@@ -46,6 +47,18 @@ test('two exporters get every span, each from a queue of its own', async () => {
   burst(3);
   await spans();
   expect([first.spans.length, second.spans.length]).toEqual([3, 3]);
+});
+
+test.each([true, false])('metrics go where the spans go when pushesMetrics is %s', async (pushesMetrics) => {
+  const paths = new Set<string | undefined>();
+  const otlpEndpoint = await serve((request, response) => {
+    paths.add(request.url);
+    request.resume().once('end', () => response.end());
+  });
+  const own = startTelemetry({ serviceName: 'shop', otlpEndpoint, pushesMetrics });
+  burst(1);
+  await own.shutdown();
+  expect([...paths].toSorted()).toEqual([...(pushesMetrics ? ['/v1/metrics'] : []), '/v1/traces']);
 });
 
 test('shutting down exports what has ended, and may be done twice', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { freePort } from '../../shared/free-port.ts';
-import { sendTraces, serve } from '../support/stored-traces.ts';
+import { serve } from '../support/http-server.ts';
+import { sendTraces } from '../support/stored-traces.ts';
 import { complaint, throughline } from './throughline.ts';
 
 const ARGS = [

@@ -1,11 +1,9 @@
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import { onTestFinished } from 'vitest';
 import { ExportTraceServiceRequest } from '../../console/otlp-schema.ts';
+import { serve } from './http-server.ts';
 
 export interface SentTraces {
   /** Of the request's body, as the SDK wrote it. */
@@ -54,15 +52,4 @@ function withHexIds(value: unknown): unknown {
         : [key, withHexIds(inner)],
     ),
   );
-}
-
-/** An HTTP server that ends with the test. Shape: its address. */
-export async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
