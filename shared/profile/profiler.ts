@@ -2,7 +2,7 @@ import { createHook } from 'node:async_hooks';
 import { context } from '@opentelemetry/api';
 import { followWork } from './active-work.ts';
 import { ProfilerMissingError } from './errors.ts';
-import type { Profile, ProfileSample, ValueType } from './pprof.ts';
+import type { Frame, Profile, ProfileSample, ValueType } from './pprof.ts';
 import { relativeFile } from './relative-file.ts';
 import { createSpanRecorder, type EndedSpans, SpanWork } from './span-work.ts';
 
@@ -143,7 +143,7 @@ function fromNative(native: NativeProfile): Profile {
     if (before) before.values = before.values.map((sum, index) => sum + (values[index] ?? 0));
     else
       merged.set(key, {
-        stack: locationId.flatMap((id) => frames.get(Number(id)) ?? []),
+        stack: withoutRoot(locationId.flatMap((id) => frames.get(Number(id)) ?? [])),
         values,
         labels: Object.fromEntries(label.map((one) => [text(one.key), text(one.str)])),
       });
@@ -160,4 +160,11 @@ function fromNative(native: NativeProfile): Profile {
     durationMs: Number(native.durationNanos) / 1_000_000,
     period: Number(native.period),
   };
+}
+
+/** The heap's samples have V8's own root as their outermost call, those of the CPU do not. */
+function withoutRoot(stack: Frame[]): Frame[] {
+  const last = stack.at(-1);
+  const isRoot = last?.name === '(anonymous)' && last.file === '' && last.line === 0;
+  return isRoot && stack.length > 1 ? stack.slice(0, -1) : stack;
 }

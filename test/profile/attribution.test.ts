@@ -132,14 +132,14 @@ test('a name that a span is given in its course is the one that its work has', a
 }, 60_000);
 
 test('what is kept of the heap has the names of the work that allocated it', async () => {
-  const kept: object[] = [];
+  const kept: number[][] = []; // 12 and 4 of them in each round
   const megabyte = 1024 * 1024;
   function allocateMuch() {
-    for (let n = 0; n < 12; n++) kept.push(Array.from({ length: megabyte / 8 }, (_, i) => i + 0.5));
+    for (let n = 0; n < 12; n++) kept.push(new Array(megabyte / 8).fill(n));
     burn(60);
   }
   function allocateLittle() {
-    for (let n = 0; n < 4; n++) kept.push(Array.from({ length: megabyte / 8 }, (_, i) => i + 0.5));
+    for (let n = 0; n < 4; n++) kept.push(new Array(megabyte / 8).fill(n));
     burn(60);
   }
   const profiles = await profiled(async () => {
@@ -154,12 +154,12 @@ test('what is kept of the heap has the names of the work that allocated it', asy
       });
     }
   }, ['cpu', 'heap']);
+  expect(kept.length).toBe(80); // they are still there
   const heap = profiles.get('heap') as Profile;
   expect(heap.valueTypes.at(-1)).toEqual({ type: 'inuse_space', unit: 'bytes' });
   const of = (name: string) => sum(heap, ({ labels }) => labels['span'] === name);
-  expect(kept.length).toBe(80);
-  expect(of('much') / of('little')).toBeGreaterThan(2);
-  expect(of('much') / of('little')).toBeLessThan(4.5);
+  expect(of('much') / of('little')).toBeGreaterThan(1.8);
+  expect(of('much') / of('little')).toBeLessThan(5);
 }, 60_000);
 
 test('one at a time, and telemetry is as it was afterwards', async () => {
