@@ -15,6 +15,8 @@ export interface TakeOptions {
   readonly release?: string | undefined;
   /** Ends it before its time; what there is by then is the profile. */
   readonly signal?: AbortSignal;
+  /** Called when it is being taken: not when it is refused. */
+  readonly onStarted?: () => void;
 }
 
 /** A profile costs CPU for as long as it is taken. */
@@ -30,12 +32,13 @@ let isUnderWay = false;
  * Errors: ProfileUnderWayError, ProfilerMissingError.
  */
 export async function takeProfiles(options: TakeOptions): Promise<Map<ProfileKind, Uint8Array>> {
-  const { kinds, seconds, service, release, signal } = options;
+  const { kinds, seconds, service, release, signal, onStarted } = options;
   if (isUnderWay) throw new ProfileUnderWayError();
   isUnderWay = true;
   try {
     const profiler = await startProfiler({ heap: kinds.includes('heap') });
     const startedMs = performance.now();
+    onStarted?.();
     await ended(seconds * 1_000, signal);
     const { cpu, heap, ended: spans } = profiler.stop();
     const durationMs = performance.now() - startedMs;
