@@ -18,6 +18,7 @@ export interface ProfileAsked {
   readonly kind: 'cpu' | 'heap';
   readonly seconds: number;
   readonly actor: string;
+  readonly release?: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -30,18 +31,18 @@ const GRACE_MS = 30_000;
  * Shape:  the file, and the name that the process gives it.
  * Errors: ProfileRefusedError.
  */
-export async function askForProfile({ url, token, kind, seconds, actor, signal }: ProfileAsked): Promise<{
+export async function askForProfile({ url, token, signal, ...asked }: ProfileAsked): Promise<{
   readonly bytes: Uint8Array;
   readonly name: string;
 }> {
   const address = new URL(PROFILE_PATH, url);
-  const timeoutMs = seconds * 1_000 + GRACE_MS;
+  const timeoutMs = asked.seconds * 1_000 + GRACE_MS;
   const agent = new Agent({ headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
   try {
     const response = await fetch(address, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ kind, seconds, actor }),
+      body: JSON.stringify(asked),
       signal,
       dispatcher: agent,
     });

@@ -12,6 +12,7 @@ interface TakeOptions {
   readonly seconds: number;
   readonly kind: 'cpu' | 'heap';
   readonly output?: string;
+  readonly release?: string;
   readonly actor?: string;
 }
 
@@ -24,6 +25,7 @@ export function addProfileTake(profile: Command): void {
     .option('--seconds <number>', 'for how long, 0.1 to 300', readSeconds, 30)
     .addOption(new Option('--kind <kind>', 'what is measured').choices(['cpu', 'heap']).default('cpu'))
     .option('--output <path>', 'of the file (default: named by the process, in this folder)')
+    .option('--release <name>', 'of the service; written into the file, for whoever compares')
     .option('--actor <name>', 'who does it, for the audit (default: the user of the operating system)')
     .addHelpText('after', HELP)
     .action(profileTake);
@@ -38,7 +40,7 @@ Examples:
   $ throughline profile --seconds 30 --url http://127.0.0.1:9464
   $ throughline profile --kind heap --url http://127.0.0.1:9464 --output heap.pb.gz`;
 
-async function profileTake({ url, seconds, kind, output, actor }: TakeOptions): Promise<void> {
+async function profileTake({ url, seconds, kind, output, release, actor }: TakeOptions): Promise<void> {
   const { adminToken: token, prometheusPort } = readConfig();
   if (token === undefined) throw new UsageError('THROUGHLINE_ADMIN_TOKEN is not set; it is the process’ own');
   const base = url ?? (prometheusPort ? `http://127.0.0.1:${prometheusPort}` : undefined);
@@ -46,7 +48,7 @@ async function profileTake({ url, seconds, kind, output, actor }: TakeOptions): 
   const interrupt = stopsOnInterrupt();
   try {
     const { signal } = interrupt;
-    const request = { url: base, token, kind, seconds, actor: actor ?? systemUser(), signal };
+    const request = { url: base, token, kind, seconds, release, actor: actor ?? systemUser(), signal };
     const { bytes, name } = await askForProfile(request);
     const path = output ?? name;
     await writeFile(path, bytes);

@@ -53,7 +53,7 @@ export async function startProfiler({ heap }: ProfilerOptions): Promise<RunningP
       unfollow();
       return {
         cpu: fromNative(cpu),
-        heap: heapProfile && fromNative(heapProfile),
+        heap: heapProfile && withoutExternal(fromNative(heapProfile)),
         ended: recorder.counts(),
       };
     },
@@ -167,4 +167,9 @@ function withoutRoot(stack: Frame[]): Frame[] {
   const last = stack.at(-1);
   const isRoot = last?.name === '(anonymous)' && last.file === '' && last.line === 0;
   return isRoot && stack.length > 1 ? stack.slice(0, -1) : stack;
+}
+
+/** What the whole process has outside V8's heap, since ever: nobody knows whose it is. */
+function withoutExternal(profile: Profile): Profile {
+  return { ...profile, samples: profile.samples.filter(({ stack }) => stack[0]?.name !== '(external)') };
 }

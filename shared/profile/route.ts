@@ -20,6 +20,8 @@ export const PROFILE_PATH = '/admin/profile';
 const requestSchema = z.strictObject({
   kind: z.enum(['cpu', 'heap']).default('cpu'),
   seconds: z.number().min(MIN_PROFILE_SECONDS).max(MAX_PROFILE_SECONDS).default(30),
+  /** Written into the file: whoever compares two wants to know. */
+  release: z.string().trim().min(1).max(100).optional(),
   /** Who does it, as the audit names them. */
   actor: z.string().trim().min(1).max(200),
 });
@@ -51,12 +53,13 @@ export function createProfileRoute({
     const asked = parseOrRefuse(requestSchema, await readJson(request), 'body');
     const hangUp = new AbortController();
     response.once('close', () => hangUp.abort());
-    const { kind, seconds } = asked;
+    const { kind, seconds, release } = asked;
     let told: Promise<void> | undefined;
     const files = await takeProfiles({
       kinds: [kind],
       seconds,
       service,
+      release,
       signal: hangUp.signal,
       onStarted: () => {
         told = onStarted(asked);

@@ -12,6 +12,7 @@ export interface TakeOptions {
   /** 0.1 to 300. */
   readonly seconds: number;
   readonly service: string;
+  /** Of the service, for whoever compares. */
   readonly release?: string | undefined;
   /** Ends it before its time; what there is by then is the profile. */
   readonly signal?: AbortSignal;
@@ -40,8 +41,8 @@ export async function takeProfiles(options: TakeOptions): Promise<Map<ProfileKin
     const startedMs = performance.now();
     onStarted?.();
     await ended(seconds * 1_000, signal);
-    const { cpu, heap, ended: spans } = profiler.stop();
     const durationMs = performance.now() - startedMs;
+    const { cpu, heap, ended: spans } = profiler.stop();
     const files = new Map<ProfileKind, Uint8Array>();
     for (const kind of kinds) {
       const profile = kind === 'heap' && heap ? shareHeap(heap, cpu) : cpu;
