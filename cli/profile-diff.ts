@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Change, compareProfiles, ProfilesDifferError } from '../insight/profile/compare.ts';
 import { flameData } from '../insight/profile/flame-data.ts';
@@ -52,8 +53,8 @@ async function profileDiff(
   const tables = usable(() =>
     (by ? [by] : DIMENSIONS).map((one) => ({ by: one, changes: compareProfiles(a, b, { by: one, per }) })),
   );
-  if (flame !== undefined)
-    await writeFile(flame, flamePage(usable(() => flameData(`${before} → ${after}`, b, a))));
+  const title = `${basename(before)} → ${basename(after)}`;
+  if (flame !== undefined) await writeFile(flame, flamePage(usable(() => flameData(title, b, a))));
   if (json) {
     const documents = tables.map(({ by: one, changes }) => [one, changes.slice(0, limit)]);
     return printJson({ before, after, per, unit: unitOf(a), ...Object.fromEntries(documents) });

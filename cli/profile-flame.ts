@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { flameData } from '../insight/profile/flame-data.ts';
 import { flamePage } from '../insight/profile/flame-page.ts';
@@ -24,6 +25,6 @@ Examples:
   $ throughline profile flame order-worker.cpu.pb.gz --output flame.html`;
 
 async function profileFlame(file: string, { output }: { readonly output: string }): Promise<void> {
-  await writeFile(output, flamePage(flameData(file, await readProfile(file))));
+  await writeFile(output, flamePage(flameData(basename(file), await readProfile(file))));
   printLine(`${output}: a flame graph of ${file}`);
 }

@@ -89,6 +89,7 @@ function put(node, left, wide, row, isAbove) {
   element.style.cssText = 'left:' + left + 'px;width:' + wide + 'px;top:' + row * ROW + 'px;background:' + colour(node);
   element.textContent = wide > 24 ? nameOf(node) : '';
   element.title = said(node);
+  element.classList.toggle('named', wide > 24);
   element.tabIndex = -1;
   element.setAttribute('role', 'treeitem');
   element.setAttribute('aria-label', said(node));

@@ -12,9 +12,10 @@ p { margin: 0.4rem 0; }
 #graph { position: relative; overflow: hidden; }
 #graph > div {
   position: absolute; height: 19px; box-sizing: border-box; overflow: hidden; white-space: nowrap;
-  text-overflow: ellipsis; padding: 0 3px; font: 12px/18px ui-monospace, monospace; cursor: pointer; color: #111;
+  text-overflow: ellipsis; font: 12px/18px ui-monospace, monospace; cursor: pointer; color: #111;
   border: solid light-dark(#fff, #16181d); border-width: 0 1px 1px 0; border-radius: 2px;
 }
+#graph > div.named { padding: 0 3px; }
 #graph > div:focus { outline: 2px solid light-dark(#000, #fff); outline-offset: -2px; }
 #graph.searching > div:not(.hit) { opacity: 0.3; }
 #graph > div.above { opacity: 0.6; }

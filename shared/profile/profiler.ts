@@ -37,8 +37,7 @@ const HEAP_STACK_DEPTH = 64;
 /** Errors: ProfilerMissingError. */
 export async function startProfiler({ heap }: ProfilerOptions): Promise<RunningProfiler> {
   const native = await load();
-  // The samples' times are Unix times, made of a clock that nobody sets.
-  const offsetMs = Date.now() - performance.now();
+  const offsetMs = unixOffsetMs();
   const recorder = createSpanRecorder(() => (offsetMs + performance.now()) * 1_000);
   const unfollow = follow(native, recorder);
   if (heap) native.heap.start(HEAP_INTERVAL_BYTES, HEAP_STACK_DEPTH);
@@ -66,6 +65,19 @@ async function load(): Promise<Native> {
   } catch (cause) {
     throw new ProfilerMissingError(cause);
   }
+}
+
+const CLOCK_READINGS = 100;
+
+/**
+ * From `performance.now()`, which nobody sets, to the Unix time that samples bear; right within half a millisecond. Of several
+ * readings the largest is the one in which least time passed between the two clocks.
+ */
+function unixOffsetMs(): number {
+  let offsetMs = Number.NEGATIVE_INFINITY;
+  for (let reading = 0; reading < CLOCK_READINGS; reading++)
+    offsetMs = Math.max(offsetMs, Date.now() - performance.now());
+  return offsetMs + 0.5; // Date.now() leaves out what is less than a millisecond
 }
 
 const SETTINGS = { intervalMicros: CPU_INTERVAL_US, withContexts: true, collectCpuTime: true } as const;
