@@ -39,8 +39,14 @@ export async function startProfiler({ heap }: ProfilerOptions): Promise<RunningP
   const native = await load();
   const offsetMs = unixOffsetMs();
   const recorder = createSpanRecorder(() => (offsetMs + performance.now()) * 1_000);
-  const unfollow = follow(native, recorder);
   if (heap) native.heap.start(HEAP_INTERVAL_BYTES, HEAP_STACK_DEPTH);
+  let unfollow: () => void;
+  try {
+    unfollow = follow(native, recorder);
+  } catch (error) {
+    native.heap.stop(); // somebody else's profiler is running
+    throw error;
+  }
   return {
     stop() {
       followWork(undefined);

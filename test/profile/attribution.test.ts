@@ -1,4 +1,4 @@
-import { trace } from '@opentelemetry/api';
+import { context, trace } from '@opentelemetry/api';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { inSpan, startTelemetry, type Telemetry } from '../../shared/index.ts';
 import { activeFollower } from '../../shared/profile/active-work.ts';
@@ -106,6 +106,24 @@ test('nothing is of a span that has ended, though its context lives on', async (
   expect(of('short')).toBeGreaterThan(100);
   expect(of('short', late)).toBeLessThan(20); // a sample at the border
   expect(of('outer', late)).toBeGreaterThan(250);
+}, 60_000);
+
+test('a span that had ended before the profile began has none of it', async () => {
+  const gate = Promise.withResolvers<void>();
+  let left: Promise<void> | undefined;
+  await inSpan('before', {}, async () => {
+    left = (async () => {
+      await gate.promise;
+      await inSpan('within', {}, async () => burn(100));
+      context.with(context.active(), burn, undefined, 100);
+    })();
+  });
+  const profile = await cpuOf(async () => {
+    gate.resolve();
+    await left;
+  });
+  const names = new Set(profile.samples.map(({ labels }) => labels['span']));
+  expect([names.has('within'), names.has('before')]).toEqual([true, false]);
 }, 60_000);
 
 test('a call inside a step is work of the step, of its saga and its job, and bears no key', async () => {

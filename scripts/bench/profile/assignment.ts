@@ -17,6 +17,8 @@ export interface ProfiledWindow extends Window {
 }
 
 export interface ProfiledRun extends WindowRun {
+  /** CPU of one span that does nothing and is entered twice, with nothing else going on. */
+  readonly cpuUsPerSpan: number;
   /** From the end of the profile to its file: nothing else runs for most of it. 0 when there was none. */
   readonly writtenMs: number;
   readonly fileBytes: number;

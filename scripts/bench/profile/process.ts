@@ -1,8 +1,9 @@
-import { connect, startTelemetry } from '../../../shared/index.ts';
+import { connect, inSpan, startTelemetry } from '../../../shared/index.ts';
 import { decodeProfile } from '../../../shared/profile/pprof.ts';
 import { takeProfiles } from '../../../shared/profile/take.ts';
 import { openDatabase } from '../../../shared/storage/index.ts';
 import { startShop } from '../../sampling/shop.ts';
+import type { Window } from '../telemetry/assignment.ts';
 import { createOrders, ordinaryFate } from '../telemetry/orders.ts';
 import type { Assignment, ProfiledRun, ProfiledWindow } from './assignment.ts';
 
@@ -19,7 +20,7 @@ const LONG_S = 300;
 
 /** The profile begins before the window and ends after it, so that the window has what a profile costs while it is taken. */
 async function run({ mode, ...window }: ProfiledWindow): Promise<ProfiledRun> {
-  if (mode === 'off') return { ...(await orders.run(window)), writtenMs: 0, fileBytes: 0, namedShare: 0 };
+  if (mode === 'off') return { ...(await measure(window)), writtenMs: 0, fileBytes: 0, namedShare: 0 };
   const done = new AbortController();
   const begun = Promise.withResolvers<void>();
   const taken = takeProfiles({
@@ -30,7 +31,7 @@ async function run({ mode, ...window }: ProfiledWindow): Promise<ProfiledRun> {
     onStarted: begun.resolve,
   });
   await Promise.race([begun.promise, taken]); // a refusal is thrown
-  const measured = await orders.run(window);
+  const measured = await measure(window);
   const endedMs = performance.now();
   done.abort();
   const file = (await taken).get(mode) ?? new Uint8Array();
@@ -40,6 +41,24 @@ async function run({ mode, ...window }: ProfiledWindow): Promise<ProfiledRun> {
     fileBytes: file.length,
     namedShare: namedShareOf(file),
   };
+}
+
+async function measure(window: Window) {
+  const measured = await orders.run(window);
+  return { ...measured, cpuUsPerSpan: await costOfSpans() };
+}
+
+const SPANS = 20_000;
+
+/** Where orders wait for a database that others keep busy, this shows what a profile adds. */
+async function costOfSpans(): Promise<number> {
+  const before = process.cpuUsage();
+  for (let span = 0; span < SPANS; span++)
+    await inSpan('one of many', {}, async () => {
+      await Promise.resolve();
+    });
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / SPANS;
 }
 
 function namedShareOf(file: Uint8Array): number {
