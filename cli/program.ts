@@ -18,6 +18,7 @@ import { addOrderList } from './order-list.ts';
 import { addOrderPlace } from './order-place.ts';
 import { addOrderShow } from './order-show.ts';
 import { addOrderWatch } from './order-watch.ts';
+import { addProfileCommands } from './profile-commands.ts';
 import { addSagaList } from './saga-list.ts';
 import { addSagaResolve } from './saga-resolve.ts';
 import { addSagaRetry } from './saga-retry.ts';
@@ -84,6 +85,7 @@ export function createProgram(): Command {
   addCapacity(program);
   addCampaignCommands(program);
   addSamplingEstimate(program.command('sampling').description('sampling: what it costs'));
+  addProfileCommands(program);
   const schedule = program
     .command('schedule')
     .description('jobs that are enqueued by the clock: look at them, pause or resume them');

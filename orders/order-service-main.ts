@@ -5,7 +5,7 @@ import { instrument } from '../shared/trace/instrumentation.ts';
 const config = readConfig();
 instrument({
   trustTraceparent: config.trustTraceparent,
-  ignoredPaths: ['/healthz', '/readyz', '/metrics'],
+  ignoredPaths: ['/healthz', '/readyz', '/metrics', '/admin/profile'],
   secretParameters: ['state', 'token'], // of the way back from the bank, and of links to unsubscribe
 });
 // Only now may anything import what is instrumented.

@@ -8,6 +8,10 @@ import {
   type PubSubConnection,
   startTelemetry,
 } from '../shared/index.ts';
+import { auditAction } from '../shared/operator-action.ts';
+import { profileOnSignal } from '../shared/profile/on-signal.ts';
+import { createProfileRoute, PROFILE_PATH, type ProfileRequest } from '../shared/profile/route.ts';
+import { storableText } from '../shared/storable.ts';
 import { type Database, openDatabase } from '../shared/storage/database.ts';
 import { assertResendsInTime } from './relay.ts';
 
@@ -36,20 +40,32 @@ export async function runProcess(
   assertResendsInTime(config.resendAfterMs);
   const name = config.serviceName ?? defaultName;
   const logger = createLogger({ serviceName: name, level: config.logLevel, projectId: config.projectId });
+  const { adminToken: token, profileFolder: folder } = config;
+  const onProfile = (asked: ProfileRequest) => auditProfile({ name, database, logger }, asked);
   const telemetry = startTelemetry({
     serviceName: name,
     otlpEndpoint: config.otlpEndpoint,
     pushesMetrics: config.pushesMetrics,
     spans: config.spans,
     ...(config.prometheusPort !== undefined && {
-      scrape: { host: config.prometheusHost, port: config.prometheusPort },
+      scrape: {
+        host: config.prometheusHost,
+        port: config.prometheusPort,
+        routes: {
+          [PROFILE_PATH]: createProfileRoute({ service: name, token, logger, onStarted: onProfile }),
+        },
+      },
     }),
     runtimeMetrics: true,
     sampling: { keep: config.keptShare, slowMs: config.slowMs },
     batch: { scheduledDelayMs: config.spanDelayMs },
   });
   const database = openDatabase({ connectionString: config.databaseUrl, applicationName: name, logger });
-  const closing: (() => Promise<unknown>)[] = [() => telemetry.shutdown(), () => database.close()];
+  const closing: (() => Promise<unknown>)[] = [
+    () => telemetry.shutdown(),
+    () => database.close(),
+    profileOnSignal({ folder, service: name, logger }),
+  ];
   const stop = async () => {
     logger.info('stopping');
     for (const close of closing.splice(0).toReversed())
@@ -72,6 +88,21 @@ export async function runProcess(
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** Who costs this process CPU is worth knowing; that it cannot be written down is no reason to see nothing. */
+async function auditProfile(
+  { name, database, logger }: Pick<OrdersProcess, 'name' | 'database' | 'logger'>,
+  { actor, kind, seconds }: ProfileRequest,
+): Promise<void> {
+  const details = { kind, seconds };
+  logger.info({ actor, ...details }, 'a profile is being taken');
+  const act = { actor: storableText(actor), via: 'http', action: 'profile.take', target: name } as const;
+  try {
+    await auditAction(database, { ...act, reason: undefined, details });
+  } catch (error) {
+    logger.warn({ err: error }, 'the audit does not know of a profile');
   }
 }
 

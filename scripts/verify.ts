@@ -37,6 +37,7 @@ const CHECKS: readonly Check[] = [
   benchmark('sagas', '--quick'),
   benchmark('campaign', '--quick'),
   benchmark('telemetry', '--quick'),
+  benchmark('profile', '--quick'),
 ];
 
 const failed: string[] = [];

@@ -37,6 +37,8 @@ export interface Config {
   readonly adminToken: string | undefined;
   /** `THROUGHLINE_ADMIN_PORT` of the admin API; 0: a free one. Default 8081. */
   readonly adminPort: number;
+  /** `THROUGHLINE_PROFILE_FOLDER`: where SIGUSR2 writes profiles. Unset: it takes none. */
+  readonly profileFolder: string | undefined;
   /** `THROUGHLINE_TRUST_TRACEPARENT=true`: callers' traces are continued; otherwise they are linked. Default false. */
   readonly trustTraceparent: boolean;
   /** `THROUGHLINE_3DS_TIMEOUT_MS`: how long a customer may take at the bank's page, in ms. Default 900_000. */
@@ -102,6 +104,7 @@ const environment = z.object({
     .regex(/^[\x21-\x7e]{32,}$/, 'expected at least 32 characters, without spaces')
     .optional(),
   THROUGHLINE_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(8081),
+  THROUGHLINE_PROFILE_FOLDER: z.string().optional(),
   THROUGHLINE_TRUST_TRACEPARENT: z.enum(['true', 'false']).default('false'),
   THROUGHLINE_3DS_TIMEOUT_MS: z.coerce.number().int().min(100).default(900_000),
   THROUGHLINE_LEASE_MS: z.coerce.number().int().min(1_000).default(15_000),
@@ -184,6 +187,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     signingSecret: e.THROUGHLINE_SIGNING_SECRET,
     adminToken: e.THROUGHLINE_ADMIN_TOKEN,
     adminPort: e.THROUGHLINE_ADMIN_PORT,
+    profileFolder: e.THROUGHLINE_PROFILE_FOLDER,
     trustTraceparent: e.THROUGHLINE_TRUST_TRACEPARENT === 'true',
     threeDSecureTimeoutMs: e.THROUGHLINE_3DS_TIMEOUT_MS,
     leaseMs: e.THROUGHLINE_LEASE_MS,

@@ -7,6 +7,8 @@ export { cancelled, deadLetter, done, type Outcome, retry } from './job/outcome.
 export { backoffMs, DEFAULT_RETRY, type RetryPolicy } from './job/retry.ts';
 export { createLogger, type Logger, type LogOptions } from './log.ts';
 export { OptionsError } from './options.ts';
+export { ProfilerMissingError, ProfileUnderWayError } from './profile/errors.ts';
+export { type ProfileKind, type TakeOptions, takeProfiles } from './profile/take.ts';
 export { type BatchSinkOptions, createBatchSink } from './pubsub/batch-sink.ts';
 export { type ClientSourceOptions, createClientSource } from './pubsub/client-source.ts';
 export {

@@ -17,6 +17,7 @@ import {
   SAGA_ATTEMPT,
   SAGA_COMPENSATION_ORIGINAL_SPAN_ID,
   SAGA_COMPENSATION_ORIGINAL_TRACE_ID,
+  SAGA_NAME,
   SAGA_STEP,
   SAGA_WAIT_MS,
   SAMPLING_KEPT,
@@ -155,7 +156,11 @@ export function emitAttempt(
 }
 
 function attemptAttributes(saga: ActiveSaga, { kind, step, attempt }: AttemptFacts): Attributes {
-  const attributes: Attributes = { [SAGA_STEP]: step, [SAGA_ATTEMPT]: attempt };
+  const attributes: Attributes = {
+    [SAGA_NAME]: saga.definition.name,
+    [SAGA_STEP]: step,
+    [SAGA_ATTEMPT]: attempt,
+  };
   if (kind !== 'compensate') return attributes;
   const undone = spanContextOf(stateOf(saga, step)?.span);
   if (!undone) return attributes;

@@ -2,6 +2,7 @@ import { Argument, Command } from 'commander';
 import { campaign } from './campaign/campaign.ts';
 import { messaging } from './messaging/messaging.ts';
 import type { BenchOptions } from './options.ts';
+import { profile } from './profile/profile.ts';
 import { type BenchResult, printResult } from './report.ts';
 import { sagas } from './sagas/sagas.ts';
 import { telemetry } from './telemetry/telemetry.ts';
@@ -10,6 +11,7 @@ import { telemetry } from './telemetry/telemetry.ts';
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
   campaign,
   messaging,
+  profile,
   sagas,
   telemetry,
 };

@@ -1,4 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ThroughlineError } from '../errors.ts';
 
@@ -8,6 +14,8 @@ export interface ScrapeOptions {
   readonly port: number;
   /** Default: loopback. */
   readonly host?: string | undefined;
+  /** What else is served there, by path. */
+  readonly routes?: Readonly<Record<string, RequestListener>>;
 }
 
 export interface ScrapeServer {
@@ -39,12 +47,13 @@ const PATH = '/metrics';
  * Errors: ScrapeAddressError.
  */
 export async function startScrapeServer(
-  { host = '127.0.0.1', port }: ScrapeOptions,
+  { host = '127.0.0.1', port, routes = {} }: ScrapeOptions,
   answer: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<ScrapeServer> {
   const server = createServer((request, response) => {
-    const [path] = (request.url ?? '').split('?');
-    if (path !== PATH) response.writeHead(404).end();
+    const [path = ''] = (request.url ?? '').split('?');
+    if (Object.hasOwn(routes, path)) routes[path]?.(request, response);
+    else if (path !== PATH) response.writeHead(404).end();
     else if (request.method !== 'GET' && request.method !== 'HEAD') response.writeHead(405).end();
     else answer(request, response);
   }).unref();

@@ -28,6 +28,7 @@ import {
   type SpanExporter,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
+import { activeFollower, spanFollower } from '../profile/active-work.ts';
 import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
 import { createContextSeries } from './message-context.ts';
@@ -122,7 +123,7 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     sampler: reservingSampler(options.sampler ?? samplerOf(sampling)),
     idGenerator: createIdGenerator(new RandomIdGenerator()),
     // Without a meter provider of its own: counting every span's start and end costs more than it tells.
-    spanProcessors: [orderKeyProcessor(), holding],
+    spanProcessors: [orderKeyProcessor(), profiledProcessor(), holding],
   });
   const flushSpans = () => tracerProvider.forceFlush();
   setSpanKeeper({
@@ -177,7 +178,7 @@ function register(
   propagator: TextMapPropagator,
 ): void {
   diag.setLogger(stderrDiagnostics, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  context.setGlobalContextManager(new ProfiledContextManager().enable());
   propagation.setGlobalPropagator(propagator);
   trace.setGlobalTracerProvider(tracerProvider);
   metrics.setGlobalMeterProvider(meterProvider);
@@ -305,6 +306,25 @@ function orderKeyProcessor(): SpanProcessor {
     forceFlush: async () => {},
     shutdown: async () => {},
   };
+}
+
+/** Tells a profile, while one is taken, which spans there are. */
+function profiledProcessor(): SpanProcessor {
+  return { ...spanFollower, forceFlush: async () => {}, shutdown: async () => {} };
+}
+
+/** Tells a profile, while one is taken, whose work begins. */
+class ProfiledContextManager extends AsyncLocalStorageContextManager {
+  override with<Args extends unknown[], Work extends (...args: Args) => ReturnType<Work>>(
+    next: Context,
+    work: Work,
+    thisArg?: ThisParameterType<Work>,
+    ...args: Args
+  ): ReturnType<Work> {
+    const follower = activeFollower();
+    if (!follower) return super.with(next, work, thisArg, ...args);
+    return follower.run(follower.recorder.workIn(next), () => super.with(next, work, thisArg, ...args));
+  }
 }
 
 /** Hands spans on once their local root has ended (span-hold.ts). */

@@ -26,6 +26,7 @@ describe('throughline: arguments and settings', () => {
       ].map((name) => ['campaign', name]),
       ...['add', 'remove'].map((name) => ['suppression', name]),
       ['sampling', 'estimate'],
+      ...['take', 'show', 'diff', 'flame'].map((name) => ['profile', name]),
       ...['list', 'pause', 'resume', 'remove'].map((name) => ['schedule', name]),
     ];
     for (const command of commands) {
@@ -75,6 +76,17 @@ describe('throughline: arguments and settings', () => {
     [
       ['sampling', 'estimate', '--rps', '-5', '--keep', '5'],
       'sampling estimate: requests per second: expected a number from 0 on; keep: expected a share from 0 to 1',
+    ],
+    [
+      ['profile', '--seconds', '301'],
+      "option '--seconds <number>' argument '301' is invalid. It must be a number from 0.1 to 300.",
+    ],
+    [['profile'], 'THROUGHLINE_ADMIN_TOKEN is not set; it is the process’ own'],
+    [['profile', 'show', 'package.json'], expect.stringMatching(/^package.json is no pprof profile: /)],
+    [['profile', 'show', 'nowhere.pb.gz'], expect.stringMatching(/^nowhere.pb.gz cannot be read: ENOENT/)],
+    [
+      ['profile', 'flame', 'any.pb.gz', '--output', '/nowhere/flame.html'],
+      expect.stringMatching(/^any.pb.gz cannot be read: ENOENT/),
     ],
   ])('refuses %j in one line, with exit code 2', async (args, line) => {
     const ended = await throughline(args, SOMEWHERE);
