@@ -21,6 +21,7 @@ export async function runOrderService(config: Config): Promise<void> {
       signingSecret,
       partners: createPartners({ baseUrl: partnersUrl, logger }),
       port: config.port,
+      host: config.host,
       publicUrl: config.publicUrl,
       threeDSecureTimeoutMs: config.threeDSecureTimeoutMs,
       leaseMs: config.leaseMs,

@@ -17,6 +17,7 @@ test('an empty environment gives the defaults', () => {
     pubsubEmulatorHost: undefined,
     otlpEndpoint: undefined,
     logLevel: 'info',
+    host: '127.0.0.1',
     ackDeadlineMs: 30_000,
     resendAfterMs: 120_000,
     spanDelayMs: 1_000,

@@ -27,6 +27,8 @@ export interface Config {
   readonly partnersUrl: string | undefined;
   /** `PORT` of the order service; 0: a free one. Default 8080. */
   readonly port: number;
+  /** `THROUGHLINE_HOST`: the address that the order service and the sandbox listen on. In a container 0.0.0.0. Default 127.0.0.1. */
+  readonly host: string;
   /** `PUBLIC_URL`: under which customers' browsers reach the order service. Default: its own loopback address. */
   readonly publicUrl: string | undefined;
   /** `THROUGHLINE_SIGNING_SECRET`: signs 3-D Secure returns and links to unsubscribe; the same for every process. */
@@ -92,6 +94,7 @@ const environment = z.object({
   DATABASE_URL: postgresUrl.optional(),
   PARTNERS_URL: httpUrl.optional(),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  THROUGHLINE_HOST: z.string().default('127.0.0.1'),
   PUBLIC_URL: httpUrl.optional(),
   THROUGHLINE_SIGNING_SECRET: z.string().min(32, 'expected at least 32 characters').optional(),
   THROUGHLINE_ADMIN_TOKEN: z
@@ -125,6 +128,9 @@ const environment = z.object({
   NO_COLOR: z.string().optional(),
   CI: z.string().optional(),
 });
+
+/** Every variable that counts. */
+export const SETTING_NAMES: readonly string[] = Object.keys(environment.shape);
 
 function keptShare(sampler: string, share: number): number {
   if (sampler.endsWith('ratio')) return share;
@@ -176,6 +182,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     databaseUrl: e.DATABASE_URL,
     partnersUrl: e.PARTNERS_URL,
     port: e.PORT,
+    host: e.THROUGHLINE_HOST,
     publicUrl: e.PUBLIC_URL,
     signingSecret: e.THROUGHLINE_SIGNING_SECRET,
     adminToken: e.THROUGHLINE_ADMIN_TOKEN,
