@@ -12,7 +12,10 @@ class ProbeError extends ThroughlineError {
 const [url = ''] = process.argv.slice(2);
 try {
   if (!URL.canParse(url)) throw new ProbeError(`expected one http:// address, got "${url}"`);
-  const { status, ok } = await fetch(url, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS), redirect: 'error' });
+  const { status, ok } = await fetch(url, {
+    signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    redirect: 'error',
+  });
   if (!ok) throw new ProbeError(`${url} answered ${status}`);
 } catch (error) {
   const { message, cause } = error as Error;
