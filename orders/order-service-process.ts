@@ -27,6 +27,7 @@ export async function runOrderService(config: Config): Promise<void> {
       leaseMs: config.leaseMs,
       resendAfterMs: config.resendAfterMs,
       ackDeadlineMs: config.ackDeadlineMs,
+      drainTimeoutMs: config.drainMs,
       relay: config.relay === 'embedded',
     });
     return { ready: { url: service.url }, stop: service.stop };

@@ -46,6 +46,8 @@ export interface OrderServiceOptions {
   /** After this a job that nothing finished is sent again, in ms. Default: the relay's. */
   readonly resendAfterMs?: number | undefined;
   readonly ackDeadlineMs: number;
+  /** How long results in hand may take once it stops, in ms. Default: the worker's. */
+  readonly drainTimeoutMs?: number | undefined;
   readonly name: string;
   readonly logger?: Logger | undefined;
 }
@@ -102,6 +104,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
       ...(options.leaseMs !== undefined && { claimMs: options.leaseMs }),
     }),
     ...(logger && { logger }),
+    ...(options.drainTimeoutMs !== undefined && { drainTimeoutMs: options.drainTimeoutMs }),
   });
   results.handle(sagaResultJob(RESULTS_TOPIC), async ({ payload }) =>
     done((tx) => engine.deliver(tx, payload)),

@@ -20,6 +20,7 @@ test('an empty environment gives the defaults', () => {
     host: '127.0.0.1',
     ackDeadlineMs: 30_000,
     resendAfterMs: 120_000,
+    drainMs: 25_000,
     spanDelayMs: 1_000,
     searchPath: '',
     noColor: false,

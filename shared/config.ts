@@ -49,6 +49,8 @@ export interface Config {
   readonly relay: 'embedded' | 'off';
   /** `THROUGHLINE_ACK_DEADLINE_MS`: how soon Pub/Sub redelivers when a worker dies, in ms. Default 30_000. */
   readonly ackDeadlineMs: number;
+  /** `THROUGHLINE_DRAIN_MS`: how long running jobs may go on after SIGTERM, in ms. Default 25_000. */
+  readonly drainMs: number;
   /** `OTEL_BSP_SCHEDULE_DELAY`: longest wait before ended spans are exported, in ms. Default 1_000. */
   readonly spanDelayMs: number;
   /** `THROUGHLINE_SPANS`: `before-commit` exports spans before what they tell of becomes final. Default `buffered`. */
@@ -108,6 +110,7 @@ const environment = z.object({
   THROUGHLINE_RESEND_AFTER_MS: z.coerce.number().int().min(1_000).default(120_000),
   THROUGHLINE_RELAY: z.enum(['embedded', 'off']).default('embedded'),
   THROUGHLINE_ACK_DEADLINE_MS: z.coerce.number().int().min(10_000).max(600_000).default(30_000),
+  THROUGHLINE_DRAIN_MS: z.coerce.number().int().min(0).max(3_600_000).default(25_000),
   OTEL_BSP_SCHEDULE_DELAY: z.coerce.number().int().min(1).default(1_000),
   THROUGHLINE_SPANS: z.enum(['buffered', 'before-commit']).default('buffered'),
   OTEL_TRACES_SAMPLER: z
@@ -193,6 +196,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     resendAfterMs: e.THROUGHLINE_RESEND_AFTER_MS,
     relay: e.THROUGHLINE_RELAY,
     ackDeadlineMs: e.THROUGHLINE_ACK_DEADLINE_MS,
+    drainMs: e.THROUGHLINE_DRAIN_MS,
     spanDelayMs: e.OTEL_BSP_SCHEDULE_DELAY,
     spans: e.THROUGHLINE_SPANS,
     keptShare: keptShare(e.OTEL_TRACES_SAMPLER, e.OTEL_TRACES_SAMPLER_ARG),
