@@ -43,7 +43,11 @@ export async function startPartnersSandbox(options: SandboxOptions = {}): Promis
   const payments = createPayments();
   const closing = new AbortController();
   let url = '';
-  const effects = createEffects({ ledger, payments, url: () => options.publicUrl?.replace(/\/+$/, '') ?? url });
+  const effects = createEffects({
+    ledger,
+    payments,
+    url: () => options.publicUrl?.replace(/\/+$/, '') ?? url,
+  });
   const parts = { ledger, faults, payments, effects, closing: closing.signal };
   const server = createServer((request, response) => {
     handle(request, response, parts).catch((error) => {
