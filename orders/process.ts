@@ -39,6 +39,7 @@ export async function runProcess(
   const telemetry = startTelemetry({
     serviceName: name,
     otlpEndpoint: config.otlpEndpoint,
+    pushMetrics: config.pushMetrics,
     spans: config.spans,
     ...(config.prometheusPort !== undefined && {
       scrape: { host: config.prometheusHost, port: config.prometheusPort },

@@ -19,6 +19,7 @@ test('an empty environment gives the defaults', () => {
     logLevel: 'info',
     host: '127.0.0.1',
     ackDeadlineMs: 30_000,
+    pushMetrics: true,
     resendAfterMs: 120_000,
     drainMs: 25_000,
     spanDelayMs: 1_000,

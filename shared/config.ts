@@ -13,6 +13,8 @@ export interface Config {
   readonly pubsubEmulatorHost: string | undefined;
   /** `OTEL_EXPORTER_OTLP_ENDPOINT`, the base URL to which `/v1/traces` is added. Unset: nothing is exported. */
   readonly otlpEndpoint: string | undefined;
+  /** `OTEL_METRICS_EXPORTER`: `none` sends no metrics there, for processes that Prometheus scrapes. Default `otlp`. */
+  readonly pushMetrics: boolean;
   /** `OTEL_EXPORTER_PROMETHEUS_PORT`: where Prometheus fetches metrics; 0: a free port. Unset: nowhere. */
   readonly prometheusPort: number | undefined;
   /** `OTEL_EXPORTER_PROMETHEUS_HOST`: the address it listens on. Default 127.0.0.1. */
@@ -89,6 +91,7 @@ const environment = z.object({
   PUBSUB_PROJECT_ID: z.string().optional(),
   PUBSUB_EMULATOR_HOST: hostAndPort.optional(),
   OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
+  OTEL_METRICS_EXPORTER: z.enum(['otlp', 'none']).default('otlp'),
   OTEL_EXPORTER_PROMETHEUS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   OTEL_EXPORTER_PROMETHEUS_HOST: z.string().default('127.0.0.1'),
   OTEL_SERVICE_NAME: z.string().optional(),
@@ -178,6 +181,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
       (e.PUBSUB_EMULATOR_HOST ? 'throughline-local' : undefined),
     pubsubEmulatorHost: e.PUBSUB_EMULATOR_HOST,
     otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
+    pushMetrics: e.OTEL_METRICS_EXPORTER === 'otlp',
     prometheusPort: e.OTEL_EXPORTER_PROMETHEUS_PORT,
     prometheusHost: e.OTEL_EXPORTER_PROMETHEUS_HOST,
     serviceName: e.OTEL_SERVICE_NAME,

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { context, metrics, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { afterEach, expect, test } from 'vitest';
 import { startTestTelemetry, type TestTelemetry } from '../../test/fakes/telemetry.ts';
@@ -143,4 +146,26 @@ test('a hundred flushes at once lose nothing, though an exporter takes few expor
   await Promise.all(flushes);
   await telemetry.shutdown();
   expect({ exported, refused }).toEqual({ exported: 100, refused: 0 });
+});
+
+test.each([
+  [true, ['/v1/metrics', '/v1/traces']],
+  [false, ['/v1/traces']],
+])('with pushMetrics %j the endpoint gets %j', async (pushMetrics, expected) => {
+  const asked = new Set<string | undefined>();
+  const server = createServer((request, response) => {
+    asked.add(request.url);
+    request.resume().on('end', () => response.end());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const { shutdown } = startTelemetry({
+    serviceName: 'shop',
+    otlpEndpoint: `http://127.0.0.1:${port}`,
+    pushMetrics,
+  });
+  tracer().startSpan('work').end();
+  await shutdown();
+  server.close();
+  expect([...asked].toSorted()).toEqual(expected);
 });

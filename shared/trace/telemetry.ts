@@ -64,6 +64,8 @@ export interface TelemetryOptions {
    * not at all while the exporter is away), so that a killed process leaves no hole. Default `buffered`.
    */
   readonly spans?: 'buffered' | 'before-commit';
+  /** Whether metrics go to `otlpEndpoint` as well. Default true. */
+  readonly pushMetrics?: boolean;
   /** How often metrics are sent to `otlpEndpoint`, in ms. Default 10_000. */
   readonly metricIntervalMs?: number;
   /** Serve metrics to Prometheus there, under `/metrics`. Default: nowhere. */
@@ -268,7 +270,7 @@ const CONCURRENT_EXPORTS = 1_000;
 
 function metricReaders(options: TelemetryOptions): MetricReader[] {
   const readers = [...(options.metricReaders ?? [])];
-  if (options.otlpEndpoint) {
+  if (options.otlpEndpoint && options.pushMetrics !== false) {
     const exporter = new OTLPMetricExporter({ url: signalUrl(options.otlpEndpoint, 'v1/metrics') });
     const exportIntervalMillis = options.metricIntervalMs ?? 10_000;
     readers.push(new PeriodicExportingMetricReader({ exporter, exportIntervalMillis }));

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { SETTING_NAMES } from '../../shared/config.ts';
 import { DRAIN_TIMEOUT_MS } from '../../subscriber/worker.ts';
-import { ROOT } from '../support/child-process.ts';
+import { cleanEnvironment, ROOT } from '../support/child-process.ts';
 import { COMPOSE_FILE, type ComposeService, readCompose } from '../support/compose.ts';
 import { readDockerfile } from '../support/dockerfile.ts';
 import { findProgram, MAY_BE_MISSING, WHY_SKIPPED } from '../support/prometheus.ts';
@@ -118,6 +118,32 @@ it('scrapes services that are there, on the port that they serve metrics on', ()
   for (const what of [/- (\S+\.rules\.yml)/g, /job_name: (\S+)/g])
     expect(named(config, what)).toEqual(named(onOneMachine, what));
 });
+
+it('sends no metrics where they are scraped as well', () => {
+  for (const [, { environment = {} }] of ours)
+    if (environment['OTEL_EXPORTER_PROMETHEUS_PORT'] !== undefined)
+      expect(environment['OTEL_METRICS_EXPORTER']).toBe('none');
+});
+
+const hasCompose = await run('docker', ['compose', 'version']).then(
+  () => true,
+  () => false,
+);
+it.skipIf(!hasCompose)(
+  'docker compose reads it, and names what has to be set (not run where docker has no compose; a daemon is not needed)',
+  async () => {
+    const config = ['compose', '--file', COMPOSE_FILE, 'config', '--format', 'json'];
+    const env = { ...cleanEnvironment(), POSTGRES_PASSWORD: 'only4tests' };
+    await expect(run('docker', config, { env })).rejects.toThrow(/THROUGHLINE_SIGNING_SECRET/);
+    const { stdout } = await run('docker', config, {
+      env: { ...env, THROUGHLINE_SIGNING_SECRET: 'only for tests, only for tests, only' },
+    });
+    const read = JSON.parse(stdout) as { services: Record<string, ComposeService> };
+    const commands = (from: Readonly<Record<string, ComposeService>>) =>
+      Object.fromEntries(Object.entries(from).map(([name, { command }]) => [name, command ?? null]));
+    expect(commands(read.services)).toEqual(commands(services));
+  },
+);
 
 const promtool = findProgram('promtool');
 it.skipIf(MAY_BE_MISSING && !promtool)(

@@ -45,7 +45,9 @@ export async function startPubSubGuard(
     }
   });
   const sessions = new Set<{ destroy(): void }>();
-  server.on('session', (session) => sessions.add(session));
+  // Clients that are refused too often hang up, and so does an emulator that is closed: what that breaks is their own to tell.
+  server.on('session', (session) => sessions.add(session.on('error', () => {})));
+  emulator.on('error', () => {});
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
@@ -88,6 +90,7 @@ function forward(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
 ): void {
+  if (emulator.destroyed || emulator.closed) return stream.close();
   const onward = emulator.request(headers, { endStream: false });
   let trailers: IncomingHttpHeaders = {};
   onward.on('error', () => stream.close());
