@@ -90,7 +90,10 @@ function forward(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
 ): void {
-  if (emulator.destroyed || emulator.closed) return stream.close();
+  if (emulator.destroyed || emulator.closed) {
+    stream.close();
+    return;
+  }
   const onward = emulator.request(headers, { endStream: false });
   let trailers: IncomingHttpHeaders = {};
   onward.on('error', () => stream.close());
