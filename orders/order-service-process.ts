@@ -21,11 +21,13 @@ export async function runOrderService(config: Config): Promise<void> {
       signingSecret,
       partners: createPartners({ baseUrl: partnersUrl, logger }),
       port: config.port,
+      host: config.host,
       publicUrl: config.publicUrl,
       threeDSecureTimeoutMs: config.threeDSecureTimeoutMs,
       leaseMs: config.leaseMs,
       resendAfterMs: config.resendAfterMs,
       ackDeadlineMs: config.ackDeadlineMs,
+      drainTimeoutMs: config.drainMs,
       relay: config.relay === 'embedded',
     });
     return { ready: { url: service.url }, stop: service.stop };

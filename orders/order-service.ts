@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { createOutbox, createRelay, observeOutbox, type Relay } from '../publisher/index.ts';
 import { createSagaEngine, observeSagas } from '../publisher/saga/index.ts';
-import { closeServer, listenOnLoopback } from '../shared/http/server.ts';
+import { closeServer, listen } from '../shared/http/server.ts';
 import {
   createBatchSink,
   createStreamingPullSource,
@@ -29,8 +29,10 @@ export interface OrderServiceOptions {
   readonly partners: Partners;
   /** Signs the state of 3-D Secure returns, and seals links to unsubscribe; the same in every process of the shop. */
   readonly signingSecret: string;
-  /** Where it listens, on loopback. 0: a free one. */
+  /** Where it listens. 0: a free one. */
   readonly port: number;
+  /** The address that it listens on. Default: loopback. */
+  readonly host?: string | undefined;
   /**
    * Under which customers' browsers reach the service; the same in every process of it, because the bank is told, and a
    * payment that another process asks for again must be the same one. Default: its loopback address, for one process.
@@ -44,6 +46,8 @@ export interface OrderServiceOptions {
   /** After this a job that nothing finished is sent again, in ms. Default: the relay's. */
   readonly resendAfterMs?: number | undefined;
   readonly ackDeadlineMs: number;
+  /** How long results in hand may take once it stops, in ms. Default: the worker's. */
+  readonly drainTimeoutMs?: number | undefined;
   readonly name: string;
   readonly logger?: Logger | undefined;
 }
@@ -63,7 +67,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
   const { database, connection, name, logger } = options;
   for (const set of [THROUGHLINE_MIGRATIONS, ORDERS_MIGRATIONS]) await migrate(database, set);
   const server = createServer();
-  const port = await listenOnLoopback(server, options.port);
+  const port = await listen(server, options);
   const publicUrl = (options.publicUrl ?? `http://127.0.0.1:${port}`).replace(/\/+$/, '');
   const returnState = createReturnState(options.signingSecret);
   const unsubscribeLinks = createUnsubscribeLinks({ secret: options.signingSecret, publicUrl });
@@ -100,6 +104,7 @@ export async function startOrderService(options: OrderServiceOptions): Promise<O
       ...(options.leaseMs !== undefined && { claimMs: options.leaseMs }),
     }),
     ...(logger && { logger }),
+    ...(options.drainTimeoutMs !== undefined && { drainTimeoutMs: options.drainTimeoutMs }),
   });
   results.handle(sagaResultJob(RESULTS_TOPIC), async ({ payload }) =>
     done((tx) => engine.deliver(tx, payload)),

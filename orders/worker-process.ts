@@ -38,6 +38,7 @@ export async function runWorker(config: Config): Promise<void> {
     await assertMigrated(database, [THROUGHLINE_MIGRATIONS]);
     const sink = createBatchSink(connection);
     const outbox = createOutbox({ database, source: name });
+    const { drainMs: drainTimeoutMs } = config;
     const worker = createWorker({
       source: createStreamingPullSource(connection, {
         subscription: JOBS_SUBSCRIPTION,
@@ -48,13 +49,14 @@ export async function runWorker(config: Config): Promise<void> {
       deadLetterTopic: JOBS_DEAD_LETTER_TOPIC,
       inbox: createInbox({ database, consumer: JOBS_SUBSCRIPTION, claimMs: config.leaseMs, logger }),
       fences: createFences({ database, logger }),
+      drainTimeoutMs,
       logger,
     });
     const partners = createPartners({ baseUrl: partnersUrl, logger });
     registerOrderHandlers(worker, { outbox, partners });
     const { ackDeadlineMs, leaseMs, signingSecret: secret, publicUrl } = config;
     const notifications = createNotifications({
-      ...{ name, connection, database, sink, partners, ackDeadlineMs, leaseMs, logger },
+      ...{ name, connection, database, sink, partners, ackDeadlineMs, leaseMs, drainTimeoutMs, logger },
       unsubscribeLinks: secret && publicUrl ? createUnsubscribeLinks({ secret, publicUrl }) : undefined,
     });
     const keeperOf = (topic: string, subscription: string) =>

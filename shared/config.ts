@@ -13,7 +13,7 @@ export interface Config {
   readonly pubsubEmulatorHost: string | undefined;
   /** `OTEL_EXPORTER_OTLP_ENDPOINT`, the base URL to which `/v1/traces` is added. Unset: nothing is exported. */
   readonly otlpEndpoint: string | undefined;
-  /** `OTEL_METRICS_EXPORTER=none`: metrics are not sent there, because it takes traces only (Jaeger). Default `otlp`. */
+  /** `OTEL_METRICS_EXPORTER`: `none` sends no metrics there: it takes traces only (Jaeger), or Prometheus scrapes. Default `otlp`. */
   readonly pushesMetrics: boolean;
   /** `OTEL_EXPORTER_PROMETHEUS_PORT`: where Prometheus fetches metrics; 0: a free port. Unset: nowhere. */
   readonly prometheusPort: number | undefined;
@@ -29,6 +29,8 @@ export interface Config {
   readonly partnersUrl: string | undefined;
   /** `PORT` of the order service; 0: a free one. Default 8080. */
   readonly port: number;
+  /** `THROUGHLINE_HOST`: the address that the order service and the sandbox listen on. In a container 0.0.0.0. Default 127.0.0.1. */
+  readonly host: string;
   /** `PUBLIC_URL`: under which customers' browsers reach the order service. Default: its own loopback address. */
   readonly publicUrl: string | undefined;
   /** `THROUGHLINE_SIGNING_SECRET`: signs 3-D Secure returns and links to unsubscribe; the same for every process. */
@@ -51,6 +53,8 @@ export interface Config {
   readonly relay: 'embedded' | 'off';
   /** `THROUGHLINE_ACK_DEADLINE_MS`: how soon Pub/Sub redelivers when a worker dies, in ms. Default 30_000. */
   readonly ackDeadlineMs: number;
+  /** `THROUGHLINE_DRAIN_MS`: how long running jobs may go on after SIGTERM, in ms. Default 25_000. */
+  readonly drainMs: number;
   /** `OTEL_BSP_SCHEDULE_DELAY`: longest wait before ended spans are exported, in ms. Default 1_000. */
   readonly spanDelayMs: number;
   /** `THROUGHLINE_SPANS`: `before-commit` exports spans before what they tell of becomes final. Default `buffered`. */
@@ -97,6 +101,7 @@ const environment = z.object({
   DATABASE_URL: postgresUrl.optional(),
   PARTNERS_URL: httpUrl.optional(),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  THROUGHLINE_HOST: z.string().default('127.0.0.1'),
   PUBLIC_URL: httpUrl.optional(),
   THROUGHLINE_SIGNING_SECRET: z.string().min(32, 'expected at least 32 characters').optional(),
   THROUGHLINE_ADMIN_TOKEN: z
@@ -111,6 +116,7 @@ const environment = z.object({
   THROUGHLINE_RESEND_AFTER_MS: z.coerce.number().int().min(1_000).default(120_000),
   THROUGHLINE_RELAY: z.enum(['embedded', 'off']).default('embedded'),
   THROUGHLINE_ACK_DEADLINE_MS: z.coerce.number().int().min(10_000).max(600_000).default(30_000),
+  THROUGHLINE_DRAIN_MS: z.coerce.number().int().min(0).max(3_600_000).default(25_000),
   OTEL_BSP_SCHEDULE_DELAY: z.coerce.number().int().min(1).default(1_000),
   THROUGHLINE_SPANS: z.enum(['buffered', 'before-commit']).default('buffered'),
   OTEL_TRACES_SAMPLER: z
@@ -131,6 +137,9 @@ const environment = z.object({
   NO_COLOR: z.string().optional(),
   CI: z.string().optional(),
 });
+
+/** Every variable that counts. */
+export const SETTING_NAMES: readonly string[] = Object.keys(environment.shape);
 
 function keptShare(sampler: string, share: number): number {
   if (sampler.endsWith('ratio')) return share;
@@ -183,6 +192,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     databaseUrl: e.DATABASE_URL,
     partnersUrl: e.PARTNERS_URL,
     port: e.PORT,
+    host: e.THROUGHLINE_HOST,
     publicUrl: e.PUBLIC_URL,
     signingSecret: e.THROUGHLINE_SIGNING_SECRET,
     adminToken: e.THROUGHLINE_ADMIN_TOKEN,
@@ -194,6 +204,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     resendAfterMs: e.THROUGHLINE_RESEND_AFTER_MS,
     relay: e.THROUGHLINE_RELAY,
     ackDeadlineMs: e.THROUGHLINE_ACK_DEADLINE_MS,
+    drainMs: e.THROUGHLINE_DRAIN_MS,
     spanDelayMs: e.OTEL_BSP_SCHEDULE_DELAY,
     spans: e.THROUGHLINE_SPANS,
     keptShare: keptShare(e.OTEL_TRACES_SAMPLER, e.OTEL_TRACES_SAMPLER_ARG),

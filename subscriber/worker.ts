@@ -84,6 +84,8 @@ export class DuplicateHandlerError extends ThroughlineError {
   }
 }
 
+/** Running handlers are left alone for so long, unless the options say otherwise. Whoever kills the process waits longer. */
+export const DRAIN_TIMEOUT_MS = 25_000;
 /** What an aborted handler gets to notice. */
 const ABORT_GRACE_MS = 2_000;
 
@@ -195,7 +197,7 @@ export function createWorker(options: WorkerOptions): Worker {
     const unlimited = limits?.stop();
     const unstarted = scheduler.takeWaiting();
     for (const { message } of unstarted) handBack(message, 0);
-    await atMost(options.drainTimeoutMs ?? 25_000, scheduler.idle());
+    await atMost(options.drainTimeoutMs ?? DRAIN_TIMEOUT_MS, scheduler.idle());
     stopping.abort(new WorkerStoppingError());
     await atMost(ABORT_GRACE_MS, scheduler.idle());
     const abandoned = leases?.held() ?? [];

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import { closeServer, listenOnLoopback } from '../../shared/http/server.ts';
+import { closeServer, listen } from '../../shared/http/server.ts';
 import { type AdminAppOptions, createAdminApp } from './app.ts';
 
 export interface AdminOptions extends AdminAppOptions {
@@ -20,6 +20,6 @@ export interface Admin {
  */
 export async function startAdmin({ port, ...options }: AdminOptions): Promise<Admin> {
   const server = createServer(createAdminApp(options));
-  const bound = await listenOnLoopback(server, port);
+  const bound = await listen(server, { port });
   return { url: `http://127.0.0.1:${bound}`, stop: () => closeServer(server) };
 }

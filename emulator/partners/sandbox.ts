@@ -22,6 +22,10 @@ export interface PartnersSandbox {
 export interface SandboxOptions {
   /** Default: a free one. */
   readonly port?: number;
+  /** The address that it listens on. Default: loopback. */
+  readonly host?: string;
+  /** Under which customers' browsers reach the bank's page. Default: its loopback address. */
+  readonly publicUrl?: string | undefined;
   /** Faults that strike by chance strike the same calls of the same orders again. Default 1. */
   readonly seed?: number;
 }
@@ -39,14 +43,18 @@ export async function startPartnersSandbox(options: SandboxOptions = {}): Promis
   const payments = createPayments();
   const closing = new AbortController();
   let url = '';
-  const effects = createEffects({ ledger, payments, url: () => url });
+  const effects = createEffects({
+    ledger,
+    payments,
+    url: () => options.publicUrl?.replace(/\/+$/, '') ?? url,
+  });
   const parts = { ledger, faults, payments, effects, closing: closing.signal };
   const server = createServer((request, response) => {
     handle(request, response, parts).catch((error) => {
       if (!response.destroyed && !response.headersSent) send(response, problem(500, String(error)));
     });
   });
-  url = `http://127.0.0.1:${await listen(server, options.port ?? 0)}`;
+  url = `http://127.0.0.1:${await listen(server, options)}`;
   let closed: Promise<void> | undefined;
   return {
     url,
@@ -61,10 +69,10 @@ export async function startPartnersSandbox(options: SandboxOptions = {}): Promis
   };
 }
 
-function listen(server: Server, port: number): Promise<number> {
+function listen(server: Server, { port = 0, host = '127.0.0.1' }: SandboxOptions): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+    server.listen({ port, host }, () => resolve((server.address() as AddressInfo).port));
   });
 }
 

@@ -34,6 +34,8 @@ export interface NotificationsOptions {
   readonly unsubscribeLinks: UnsubscribeLinks | undefined;
   readonly ackDeadlineMs: number;
   readonly leaseMs: number;
+  /** How long running deliveries may take once it stops, in ms. */
+  readonly drainTimeoutMs: number;
   readonly logger: Logger;
 }
 
@@ -42,7 +44,7 @@ const MAX_IN_FLIGHT = 200;
 
 /** All of a process that sends campaigns: what brings them forward, what sends, and what asks about lost answers. */
 export function createNotifications(options: NotificationsOptions) {
-  const { name, connection, database, sink, logger, ackDeadlineMs, leaseMs } = options;
+  const { name, connection, database, sink, logger, ackDeadlineMs, leaseMs, drainTimeoutMs } = options;
   const channels = createChannels(options.partners, options.unsubscribeLinks);
   const worker = createWorker({
     source: createStreamingPullSource(connection, {
@@ -55,6 +57,7 @@ export function createNotifications(options: NotificationsOptions) {
     maxInFlight: MAX_IN_FLIGHT,
     inbox: createInbox({ database, consumer: NOTIFICATIONS_SUBSCRIPTION, claimMs: leaseMs, logger }),
     fences: createFences({ database, logger }),
+    drainTimeoutMs,
     logger,
   });
   const ledger = createCampaignLedger(database);

@@ -23,7 +23,7 @@ const refused = (description: string) => ({
 });
 
 /** The order service's OpenAPI document, made of the very schemas that check requests and shape answers. */
-export function createOpenApi() {
+export function createOpenApi(): object {
   return createDocument({
     openapi: '3.1.0',
     info: { title: 'Throughline reference order service', version: '1.0.0' },

@@ -4,11 +4,18 @@ import type { AddressInfo } from 'node:net';
 /** How long a request may still take once its server stops, in ms. */
 const CLOSE_GRACE_MS = 5_000;
 
-/** Shape: the port; for 0 a free one. Errors: those of listening (EADDRINUSE, EACCES). */
-export function listenOnLoopback(server: Server, port: number): Promise<number> {
+export interface ListenOptions {
+  /** 0: a free one. */
+  readonly port: number;
+  /** Default: loopback. */
+  readonly host?: string | undefined;
+}
+
+/** Shape: the port. Errors: those of listening (EADDRINUSE, EADDRNOTAVAIL, EACCES). */
+export function listen(server: Server, { port, host = '127.0.0.1' }: ListenOptions): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+    server.listen({ port, host }, () => resolve((server.address() as AddressInfo).port));
   });
 }
 

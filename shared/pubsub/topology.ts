@@ -160,7 +160,8 @@ async function createOnce(create: () => Promise<unknown>): Promise<void> {
   }
 }
 
-function withDefaults(spec: SubscriptionSpec): SubscriptionState {
+/** What a subscription is created as: every field that the declaration leaves open is there. */
+export function withDefaults(spec: SubscriptionSpec): SubscriptionState {
   return {
     topic: spec.topic,
     ackDeadlineMs: spec.ackDeadlineMs ?? 30_000,

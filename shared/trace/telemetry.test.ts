@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { context, metrics, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { afterEach, expect, test } from 'vitest';
 import { startTestTelemetry, type TestTelemetry } from '../../test/fakes/telemetry.ts';
@@ -47,18 +50,6 @@ test('two exporters get every span, each from a queue of its own', async () => {
   burst(3);
   await spans();
   expect([first.spans.length, second.spans.length]).toEqual([3, 3]);
-});
-
-test.each([true, false])('metrics go where the spans go when pushesMetrics is %s', async (pushesMetrics) => {
-  const paths = new Set<string | undefined>();
-  const otlpEndpoint = await serve((request, response) => {
-    paths.add(request.url);
-    request.resume().once('end', () => response.end());
-  });
-  const own = startTelemetry({ serviceName: 'shop', otlpEndpoint, pushesMetrics });
-  burst(1);
-  await own.shutdown();
-  expect([...paths].toSorted()).toEqual([...(pushesMetrics ? ['/v1/metrics'] : []), '/v1/traces']);
 });
 
 test('shutting down exports what has ended, and may be done twice', async () => {
@@ -156,4 +147,26 @@ test('a hundred flushes at once lose nothing, though an exporter takes few expor
   await Promise.all(flushes);
   await telemetry.shutdown();
   expect({ exported, refused }).toEqual({ exported: 100, refused: 0 });
+});
+
+test.each([
+  [true, ['/v1/metrics', '/v1/traces']],
+  [false, ['/v1/traces']],
+])('with pushesMetrics %j the endpoint gets %j', async (pushesMetrics, expected) => {
+  const asked = new Set<string | undefined>();
+  const server = createServer((request, response) => {
+    asked.add(request.url);
+    request.resume().on('end', () => response.end());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const { shutdown } = startTelemetry({
+    serviceName: 'shop',
+    otlpEndpoint: `http://127.0.0.1:${port}`,
+    pushesMetrics,
+  });
+  tracer().startSpan('work').end();
+  await shutdown();
+  server.close();
+  expect([...asked].toSorted()).toEqual(expected);
 });

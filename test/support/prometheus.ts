@@ -10,8 +10,10 @@ import { freePort } from '../../shared/free-port.ts';
 
 const run = promisify(execFile);
 
-/** Where Debian's package `prometheus` has put a program; undefined: nowhere on the path. */
-export function findProgram(name: 'promtool' | 'prometheus'): string | undefined {
+/** Where a program is (Prometheus' are in Debian's package `prometheus`); undefined: nowhere on the path. */
+export function findProgram(
+  name: 'promtool' | 'prometheus' | 'terraform' | 'unshare' | 'setpriv',
+): string | undefined {
   return readConfig()
     .searchPath.split(delimiter)
     .filter((folder) => folder !== '')

@@ -30,6 +30,7 @@ export interface Shop {
   /** Every span that arrived, in order, of orders and of nobody. */
   readonly received: readonly SpanRecord[];
   readonly databaseUrl: string;
+  readonly emulatorHost: string;
   readonly connection: PubSubConnection;
   /** The first service listens where customers come back to; further ones on any port. */
   startService(settings?: Settings): Promise<Child<{ readonly url: string }>>;
@@ -96,6 +97,7 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
     store,
     received,
     databaseUrl,
+    emulatorHost: emulator.host,
     connection,
     startService(settings = {}) {
       const port = isOpen ? '0' : publicPort;
