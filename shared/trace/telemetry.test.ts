@@ -1,6 +1,3 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { context, metrics, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { afterEach, expect, test } from 'vitest';
 import { startTestTelemetry, type TestTelemetry } from '../../test/fakes/telemetry.ts';
@@ -154,19 +151,12 @@ test.each([
   [false, ['/v1/traces']],
 ])('with pushesMetrics %j the endpoint gets %j', async (pushesMetrics, expected) => {
   const asked = new Set<string | undefined>();
-  const server = createServer((request, response) => {
+  const otlpEndpoint = await serve((request, response) => {
     asked.add(request.url);
     request.resume().on('end', () => response.end());
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const { shutdown } = startTelemetry({
-    serviceName: 'shop',
-    otlpEndpoint: `http://127.0.0.1:${port}`,
-    pushesMetrics,
   });
+  const { shutdown } = startTelemetry({ serviceName: 'shop', otlpEndpoint, pushesMetrics });
   tracer().startSpan('work').end();
   await shutdown();
-  server.close();
   expect([...asked].toSorted()).toEqual(expected);
 });
