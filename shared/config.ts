@@ -71,6 +71,8 @@ export interface Config {
   readonly searchPath: string;
   readonly cloudSdkRoot: string | undefined;
   readonly javaHome: string | undefined;
+  /** `NODE_EXTRA_CA_CERTS`: the file of further certificates that Node trusts; for children that reach a registry. */
+  readonly extraCaCerts: string | undefined;
   /** `NO_COLOR` is set (to anything): colours are off even on a terminal. */
   readonly noColor: boolean;
   /** `CI` is set: what would be a skip on a newcomer's machine is a failure here. */
@@ -134,6 +136,7 @@ const environment = z.object({
   PATH: z.string().default(''),
   CLOUDSDK_ROOT_DIR: z.string().optional(),
   JAVA_HOME: z.string().optional(),
+  NODE_EXTRA_CA_CERTS: z.string().optional(),
   NO_COLOR: z.string().optional(),
   CI: z.string().optional(),
 });
@@ -212,6 +215,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     searchPath: e.PATH,
     cloudSdkRoot: e.CLOUDSDK_ROOT_DIR,
     javaHome: e.JAVA_HOME,
+    extraCaCerts: e.NODE_EXTRA_CA_CERTS,
     noColor: e.NO_COLOR !== undefined,
     ci: e.CI !== undefined,
   };

@@ -24,9 +24,10 @@ export interface Ended {
 
 /** The environment of a child: what it takes to find programs, and what the test says. Nothing else leaks in. */
 export function cleanEnvironment(env: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  const { searchPath: PATH, javaHome, cloudSdkRoot } = readConfig();
+  const { searchPath: PATH, javaHome, cloudSdkRoot, extraCaCerts } = readConfig();
   const found = {
     ...{ PATH, HOME: homedir(), NODE_COMPILE_CACHE: inject('compileCache') },
+    ...(extraCaCerts !== undefined && { NODE_EXTRA_CA_CERTS: extraCaCerts }),
     ...(javaHome !== undefined && { JAVA_HOME: javaHome }),
     ...(cloudSdkRoot !== undefined && { CLOUDSDK_ROOT_DIR: cloudSdkRoot }),
   };
