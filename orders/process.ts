@@ -6,6 +6,8 @@ import {
   type Logger,
   onShutdown,
   type PubSubConnection,
+  scrub,
+  secretsOf,
   startTelemetry,
 } from '../shared/index.ts';
 import { type Database, openDatabase } from '../shared/storage/database.ts';
@@ -35,7 +37,12 @@ export async function runProcess(
     throw new ConfigError(['DATABASE_URL: expected postgresql://user:password@host:port/database']);
   assertResendsInTime(config.resendAfterMs);
   const name = config.serviceName ?? defaultName;
-  const logger = createLogger({ serviceName: name, level: config.logLevel, projectId: config.projectId });
+  const secrets = secretsOf(config);
+  const logger = createLogger({
+    ...{ serviceName: name, level: config.logLevel, format: config.logFormat },
+    ...{ projectId: config.projectId, secrets },
+  });
+  logUncaught(logger);
   const telemetry = startTelemetry({
     serviceName: name,
     otlpEndpoint: config.otlpEndpoint,
@@ -46,6 +53,7 @@ export async function runProcess(
     runtimeMetrics: true,
     sampling: { keep: config.keptShare, slowMs: config.slowMs },
     batch: { scheduledDelayMs: config.spanDelayMs },
+    secrets,
   });
   const database = openDatabase({ connectionString: config.databaseUrl, applicationName: name, logger });
   const closing: (() => Promise<unknown>)[] = [() => telemetry.shutdown(), () => database.close()];
@@ -74,12 +82,21 @@ export async function runProcess(
   }
 }
 
+/** Node itself would print everything that hangs on the error. The state is unknown then: the process ends. */
+function logUncaught(logger: Logger): void {
+  process.once('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'uncaught');
+    process.exit(1);
+  });
+}
+
 /** For main files: a failed start is told in one line, and is no success. */
 export async function runMain(run: () => Promise<void>): Promise<void> {
   try {
     await run();
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}\n`);
+    const told = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    process.stderr.write(`${scrub(told)}\n`);
     process.exit(1);
   }
 }

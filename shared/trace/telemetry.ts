@@ -1,6 +1,7 @@
 import {
   type Context,
   context,
+  type DiagLogger,
   DiagLogLevel,
   diag,
   metrics,
@@ -28,6 +29,7 @@ import {
   type SpanExporter,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
+import { createScrub, type Scrub } from '../scrub.ts';
 import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
 import { createContextSeries } from './message-context.ts';
@@ -35,6 +37,7 @@ import { orderAttributes } from './order-key.ts';
 import { setSpanKeeper } from './release.ts';
 import { createOrderSampler, DEFAULT_SLOW_MS, type KeptBecause, type SamplingOptions } from './sampling.ts';
 import { type ScrapeOptions, type ScrapeServer, startScrapeServer } from './scrape-server.ts';
+import { scrubSpan, type ToldSpan } from './scrub-span.ts';
 import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 import { createSpanHold } from './span-hold.ts';
 import { createIdGenerator } from './span-ids.ts';
@@ -70,6 +73,8 @@ export interface TelemetryOptions {
   readonly scrape?: ScrapeOptions | undefined;
   /** Measure Node itself: event loop, heap, garbage collection. Default false. */
   readonly runtimeMetrics?: boolean;
+  /** What no span and no diagnostic may tell: this process's tokens and passwords (`secretsOf(config)`). */
+  readonly secrets?: readonly string[];
 }
 
 export interface BatchOptions {
@@ -99,6 +104,7 @@ export type { SpanExporter };
 
 /** Registers tracing, metrics, context and W3C propagation for this process. Call before anything is traced. */
 export function startTelemetry(options: TelemetryOptions): Telemetry {
+  const scrub = createScrub({ secrets: options.secrets ?? [] });
   const resource = defaultResource().merge(
     resourceFromAttributes({
       'service.name': options.serviceName,
@@ -113,7 +119,7 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     options.sampler || !options.sampling || options.sampling.keep >= 1 ? undefined : options.sampling;
   const tail = sampling && createTail<ReadableSpan>(sampling);
   if (tail) observeTail(tail, meterProvider);
-  const holding = holdingProcessor(batchProcessors(options, meterProvider), tail);
+  const holding = holdingProcessor(batchProcessors(options, meterProvider), tail, scrub);
   const tracerProvider = new BasicTracerProvider({
     resource,
     sampler: reservingSampler(options.sampler ?? samplerOf(sampling)),
@@ -127,6 +133,7 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     save: options.spans === 'before-commit' ? createBoundedFlush(flushSpans) : undefined,
     slowMs: sampling && (sampling.slowMs ?? DEFAULT_SLOW_MS),
   });
+  diag.setLogger(stderrDiagnostics(scrub), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   register(tracerProvider, meterProvider, options.propagator ?? w3cPropagator());
   createSpanLossSeries();
   createContextSeries();
@@ -169,7 +176,6 @@ function register(
   meterProvider: MeterProvider,
   propagator: TextMapPropagator,
 ): void {
-  diag.setLogger(stderrDiagnostics, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(propagator);
   trace.setGlobalTracerProvider(tracerProvider);
@@ -187,13 +193,10 @@ function w3cPropagator(): TextMapPropagator {
 }
 
 /** Stdout belongs to the program's own output. */
-const stderrDiagnostics = {
-  error: (message: string) => process.stderr.write(`opentelemetry: ${message}\n`),
-  warn: (message: string) => process.stderr.write(`opentelemetry: ${message}\n`),
-  info: () => {},
-  debug: () => {},
-  verbose: () => {},
-};
+function stderrDiagnostics(scrub: Scrub): DiagLogger {
+  const tell = (message: string) => process.stderr.write(`opentelemetry: ${scrub(message)}\n`);
+  return { error: tell, warn: tell, info: () => {}, debug: () => {}, verbose: () => {} };
+}
 
 interface Running {
   readonly tracerProvider: BasicTracerProvider;
@@ -304,10 +307,12 @@ function orderKeyProcessor(): SpanProcessor {
 function holdingProcessor(
   inner: readonly SpanProcessor[],
   tail: Tail<ReadableSpan> | undefined,
+  scrub: Scrub,
 ): SpanProcessor & { release(from: Context, because?: KeptBecause): void } {
   const hold = createSpanHold<ReadableSpan>({
     tail,
     forward: (span) => {
+      scrubSpan(span as unknown as ToldSpan, scrub); // once, for every exporter; it has ended, and nobody else changes it
       for (const processor of inner) processor.onEnd(span);
     },
     inherit: inheritOrder,
