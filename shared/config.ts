@@ -140,7 +140,9 @@ function keptShare(sampler: string, share: number): number {
 }
 
 function isOnGoogleCloud(e: z.output<typeof environment>): boolean {
-  return (e.GOOGLE_CLOUD_PROJECT ?? e.PUBSUB_PROJECT_ID) !== undefined && e.PUBSUB_EMULATOR_HOST === undefined;
+  return (
+    (e.GOOGLE_CLOUD_PROJECT ?? e.PUBSUB_PROJECT_ID) !== undefined && e.PUBSUB_EMULATOR_HOST === undefined
+  );
 }
 
 /** What of a configuration nobody may be told: logs and spans are searched for it. */

@@ -32,14 +32,16 @@ export function createScrub({ secrets = [] }: ScrubOptions = {}): Scrub {
 /** By form alone, for where no secrets are known. */
 export const scrub = createScrub();
 
-function spellings(secret: string): string[] {
+/** As it is, as it stands in a URL, and in base64. */
+export function spellings(secret: string): string[] {
   const encoded = encodeURIComponent(secret);
   const base64 = Buffer.from(secret).toString('base64').replace(/=+$/, '');
   return [...new Set([secret, encoded, base64])];
 }
 
 /** Most texts have nothing of this, and cost one look. */
-const SUSPICIOUS = /[@=]|%40|earer |asic |eyJ|valid JSON|input (?:syntax|value)|row contains|\d[ -]?\d{3}[ -]?\d{4}/i;
+const SUSPICIOUS =
+  /[@=]|%40|earer |asic |eyJ|valid JSON|input (?:syntax|value)|row contains|\d[ -]?\d{3}[ -]?\d{4}/i;
 
 /** Runs of characters are bounded: a hostile text of megabytes costs no more than its length. */
 const RULES: readonly (readonly [RegExp, string])[] = [
@@ -56,10 +58,13 @@ const RULES: readonly (readonly [RegExp, string])[] = [
   [/\b(bearer|basic)\s{1,8}[\w.~+/=-]{8,4096}/gi, `$1 ${REDACTED}`],
   [/\beyJ[\w-]{8,4096}\.[\w-]{8,4096}\.[\w-]{0,4096}/g, REDACTED],
   // V8 quotes the text around the fault, and a short text whole.
-  [/(?:\.{3})?"[^]{0,64}?"(?:\.{3})? is not valid JSON/g, `${REDACTED} is not valid JSON`],
-  [/(invalid input (?:syntax for type|value for enum) [\w ."[\]]{1,128}?: )"[^]{0,4096}"/g, `$1"${REDACTED}"`],
-  [/(Key \([^)]{1,256}\)=)\([^]{0,4096}?\)(?= (?:already|is not|is still|conflicts))/g, `$1(${REDACTED})`],
-  [/(row contains )\([^]{0,8192}\)/g, `$1(${REDACTED})`],
+  [/(?:\.{3})?"[\s\S]{0,64}?"(?:\.{3})? is not valid JSON/g, `${REDACTED} is not valid JSON`],
+  [
+    /(invalid input (?:syntax for type|value for enum) [\w ."[\]]{1,128}?: )"[\s\S]{0,4096}"/g,
+    `$1"${REDACTED}"`,
+  ],
+  [/(Key \([^)]{1,256}\)=)\([\s\S]{0,4096}?\)(?= (?:already|is not|is still|conflicts))/g, `$1(${REDACTED})`],
+  [/(row contains )\([\s\S]{0,8192}\)/g, `$1(${REDACTED})`],
 ];
 
 /** 13 to 19 digits that begin as those of a card do. Only in sentences: ids of messages are as long. */

@@ -4,8 +4,26 @@
  */
 export const SENSITIVE_FIELDS: readonly string[] = [
   // who somebody is, and where he is reached
-  ...['email', 'emailAddress', 'email_address', 'address_key', 'firstName', 'first_name', 'lastName', 'last_name'],
-  ...['fullName', 'full_name', 'phone', 'phoneNumber', 'phone_number', 'birthDate', 'birth_date', 'postalAddress'],
+  ...[
+    'email',
+    'emailAddress',
+    'email_address',
+    'address_key',
+    'firstName',
+    'first_name',
+    'lastName',
+    'last_name',
+  ],
+  ...[
+    'fullName',
+    'full_name',
+    'phone',
+    'phoneNumber',
+    'phone_number',
+    'birthDate',
+    'birth_date',
+    'postalAddress',
+  ],
   ...['pushToken', 'push_token'],
   // with what he pays
   ...['cardCode', 'card_code', 'cardKey', 'card_key', 'cardNumber', 'card_number', 'cardToken', 'card_token'],
