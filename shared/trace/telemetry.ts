@@ -13,7 +13,6 @@ import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-ho
 import { isTracingSuppressed, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { RuntimeNodeInstrumentation } from '@opentelemetry/instrumentation-runtime-node';
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider, type MetricReader, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
@@ -30,10 +29,13 @@ import {
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 import { createScrub, type Scrub } from '../scrub.ts';
+import { inTime } from '../time-limit.ts';
+import { type BoundedExporter, boundExporter } from './bounded-exporter.ts';
 import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
 import { createContextSeries } from './message-context.ts';
 import { orderAttributes } from './order-key.ts';
+import { createOtlpSpansExporter } from './otlp-spans-exporter.ts';
 import { setSpanKeeper } from './release.ts';
 import { createOrderSampler, DEFAULT_SLOW_MS, type KeptBecause, type SamplingOptions } from './sampling.ts';
 import { type ScrapeOptions, type ScrapeServer, startScrapeServer } from './scrape-server.ts';
@@ -45,7 +47,7 @@ import { countingLosses, createSpanLossSeries } from './span-losses.ts';
 import { createTail, type Tail } from './tail.ts';
 import { createW3CPropagator } from './w3c-propagator.ts';
 
-/** The OpenTelemetry SDK is set up here, and imported nowhere else. */
+/** The OpenTelemetry SDK is set up here, and imported nowhere else (its way of sending in otlp-spans-exporter.ts). */
 export interface TelemetryOptions {
   readonly serviceName: string;
   readonly serviceVersion?: string;
@@ -119,7 +121,8 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     options.sampler || !options.sampling || options.sampling.keep >= 1 ? undefined : options.sampling;
   const tail = sampling && createTail<ReadableSpan>(sampling);
   if (tail) observeTail(tail, meterProvider);
-  const holding = holdingProcessor(batchProcessors(options, meterProvider), tail, scrub);
+  const exporters = boundedExporters(options);
+  const holding = holdingProcessor(batchProcessors(exporters, options, meterProvider), tail, scrub);
   const tracerProvider = new BasicTracerProvider({
     resource,
     sampler: reservingSampler(options.sampler ?? samplerOf(sampling)),
@@ -140,7 +143,7 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
   const scraping = scrapes && options.scrape && startScrapeServer(options.scrape, answering(scrapes));
   scraping?.catch(() => {}); // whoever asks for its address is told
   const stopMeasuring = options.runtimeMetrics ? measureRuntime(meterProvider) : undefined;
-  return lifecycle({ tracerProvider, meterProvider, scraping, stopMeasuring });
+  return lifecycle({ tracerProvider, meterProvider, exporters, scraping, stopMeasuring });
 }
 
 function answering(exporter: PrometheusExporter): Parameters<typeof startScrapeServer>[1] {
@@ -192,20 +195,29 @@ function w3cPropagator(): TextMapPropagator {
   return createW3CPropagator({ traceContext, baggage: new W3CBaggagePropagator(), isTracingSuppressed });
 }
 
+const MAX_DIAGNOSTIC_CHARS = 1_000;
+
 /** Stdout belongs to the program's own output. */
 function stderrDiagnostics(scrub: Scrub): DiagLogger {
-  const tell = (message: string) => process.stderr.write(`opentelemetry: ${scrub(message)}\n`);
+  // A receiver's whole answer may be in it, page after page of a proxy's HTML.
+  const tell = (message: string) =>
+    process.stderr.write(`opentelemetry: ${scrub(message.slice(0, MAX_DIAGNOSTIC_CHARS))}\n`);
   return { error: tell, warn: tell, info: () => {}, debug: () => {}, verbose: () => {} };
 }
 
 interface Running {
   readonly tracerProvider: BasicTracerProvider;
   readonly meterProvider: MeterProvider;
+  readonly exporters: readonly BoundedExporter<ReadableSpan>[];
   readonly scraping: Promise<ScrapeServer> | undefined;
   readonly stopMeasuring: (() => void) | undefined;
 }
 
-function lifecycle({ tracerProvider, meterProvider, scraping, stopMeasuring }: Running): Telemetry {
+/** How long the end waits for the last spans, and then for the last metrics, in ms. */
+const STOP_WAIT_MS = 5_000;
+
+function lifecycle(running: Running): Telemetry {
+  const { tracerProvider, meterProvider, exporters, scraping, stopMeasuring } = running;
   let stopped: Promise<void> | undefined;
   let flushing = Promise.resolve();
   let queued: Promise<void> | undefined;
@@ -215,8 +227,17 @@ function lifecycle({ tracerProvider, meterProvider, scraping, stopMeasuring }: R
   const stop = async () => {
     stopMeasuring?.();
     await scraping?.then((server) => server.close()).catch(() => {});
-    await Promise.allSettled([tracerProvider.shutdown()]).then(report);
-    await Promise.allSettled([meterProvider.shutdown()]).then(report);
+    const lastSpans = Promise.allSettled([tracerProvider.shutdown()])
+      .then(report)
+      .then(() => Promise.all(exporters.map((exporter) => exporter.settled()))); // one may have been under way before
+    await inTime(lastSpans, STOP_WAIT_MS, () => {
+      for (const exporter of exporters) exporter.giveUp();
+    });
+    // After the spans, so that the last metrics tell what was lost.
+    const lastMetrics = Promise.allSettled([meterProvider.shutdown()]).then(report);
+    await inTime(lastMetrics, STOP_WAIT_MS, () => {
+      diag.error('the last metrics were not sent in time');
+    });
     // Unregistered, so that a process (or a test) can start telemetry anew.
     for (const api of [trace, metrics, propagation, context]) api.disable();
     setSpanKeeper(undefined);
@@ -243,22 +264,32 @@ function report(results: readonly PromiseSettledResult<unknown>[]): void {
   }
 }
 
-function batchProcessors(options: TelemetryOptions, meterProvider: MeterProvider): SpanProcessor[] {
-  const exporters = [...(options.exporters ?? [])];
-  if (options.otlpEndpoint) {
-    exporters.push(
-      new OTLPTraceExporter({
-        url: signalUrl(options.otlpEndpoint, 'v1/traces'),
-        concurrencyLimit: CONCURRENT_EXPORTS,
-      }),
-    );
+function boundedExporters({
+  exporters = [],
+  otlpEndpoint,
+  batch = {},
+}: TelemetryOptions): BoundedExporter<ReadableSpan>[] {
+  const { exportTimeoutMs: timeoutMs = 10_000, maxExportBatchSize: maxSpans = 2_048 } = batch;
+  const bounded = exporters.map((exporter) => boundExporter<ReadableSpan>(exporter, { timeoutMs }));
+  if (otlpEndpoint) {
+    const url = signalUrl(otlpEndpoint, 'v1/traces');
+    const options = { url, timeoutMs, maxSpans, concurrencyLimit: CONCURRENT_EXPORTS };
+    bounded.push(createOtlpSpansExporter(options));
   }
-  const { batch = {} } = options;
+  return bounded;
+}
+
+function batchProcessors(
+  exporters: readonly BoundedExporter<ReadableSpan>[],
+  { batch = {} }: TelemetryOptions,
+  meterProvider: MeterProvider,
+): SpanProcessor[] {
   const sizes = {
     maxQueueSize: batch.maxQueueSize ?? 65_536,
     maxExportBatchSize: batch.maxExportBatchSize ?? 2_048,
     scheduledDelayMillis: batch.scheduledDelayMs ?? 1_000,
-    exportTimeoutMillis: batch.exportTimeoutMs ?? 10_000,
+    // Longer than the exporter's own: the processor must not go on before it knows what became of the batch.
+    exportTimeoutMillis: (batch.exportTimeoutMs ?? 10_000) + 1_000,
     // The published type omits it; the processor reads it and counts its drops there. telemetry.test.ts would notice.
     selfObsMeterProvider: countingLosses(meterProvider),
   };
@@ -272,7 +303,10 @@ const CONCURRENT_EXPORTS = 1_000;
 function metricReaders(options: TelemetryOptions): MetricReader[] {
   const readers = [...(options.metricReaders ?? [])];
   if (options.otlpEndpoint) {
-    const exporter = new OTLPMetricExporter({ url: signalUrl(options.otlpEndpoint, 'v1/metrics') });
+    const exporter = new OTLPMetricExporter({
+      url: signalUrl(options.otlpEndpoint, 'v1/metrics'),
+      timeoutMillis: options.batch?.exportTimeoutMs ?? 10_000,
+    });
     const exportIntervalMillis = options.metricIntervalMs ?? 10_000;
     readers.push(new PeriodicExportingMetricReader({ exporter, exportIntervalMillis }));
   }
