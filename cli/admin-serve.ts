@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { readConfig } from '../shared/config.ts';
+import { readConfig, secretsOf } from '../shared/config.ts';
 import { createLogger } from '../shared/log.ts';
 import { assertMigrated } from '../shared/storage/migrate.ts';
 import { THROUGHLINE_MIGRATIONS } from '../shared/storage/migrations/index.ts';
@@ -35,7 +35,10 @@ async function adminServe(): Promise<void> {
   ]);
   // Nothing of its own is traced without an endpoint, but what others have traced can be shown.
   if (config.otlpEndpoint === undefined) (await import('../shared/trace/telemetry.ts')).readTraceContexts();
-  const logger = createLogger({ serviceName: serviceName ?? 'throughline-admin', level });
+  const logger = createLogger({
+    ...{ serviceName: serviceName ?? 'throughline-admin', level, format: config.logFormat },
+    ...{ projectId: config.projectId, secrets: secretsOf(config) },
+  });
   const session = {
     purpose: 'act',
     maxConnections: MAX_CONNECTIONS,

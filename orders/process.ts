@@ -6,6 +6,8 @@ import {
   type Logger,
   onShutdown,
   type PubSubConnection,
+  scrub,
+  secretsOf,
   startTelemetry,
 } from '../shared/index.ts';
 import { auditAction } from '../shared/operator-action.ts';
@@ -39,7 +41,12 @@ export async function runProcess(
     throw new ConfigError(['DATABASE_URL: expected postgresql://user:password@host:port/database']);
   assertResendsInTime(config.resendAfterMs);
   const name = config.serviceName ?? defaultName;
-  const logger = createLogger({ serviceName: name, level: config.logLevel, projectId: config.projectId });
+  const secrets = secretsOf(config);
+  const logger = createLogger({
+    ...{ serviceName: name, level: config.logLevel, format: config.logFormat },
+    ...{ projectId: config.projectId, secrets },
+  });
+  logUncaught(logger);
   const { adminToken: token, profileFolder: folder } = config;
   const onProfile = (asked: ProfileRequest) => auditProfile({ name, database, logger }, asked);
   const telemetry = startTelemetry({
@@ -59,6 +66,7 @@ export async function runProcess(
     runtimeMetrics: true,
     sampling: { keep: config.keptShare, slowMs: config.slowMs },
     batch: { scheduledDelayMs: config.spanDelayMs },
+    secrets,
   });
   const database = openDatabase({ connectionString: config.databaseUrl, applicationName: name, logger });
   const closing: (() => Promise<unknown>)[] = [
@@ -106,12 +114,21 @@ async function auditProfile(
   }
 }
 
+/** Node itself would print everything that hangs on the error. The state is unknown then: the process ends. */
+function logUncaught(logger: Logger): void {
+  process.once('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'uncaught');
+    process.exit(1);
+  });
+}
+
 /** For main files: a failed start is told in one line, and is no success. */
 export async function runMain(run: () => Promise<void>): Promise<void> {
   try {
     await run();
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}\n`);
+    const told = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    process.stderr.write(`${scrub(told)}\n`);
     process.exit(1);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ConfigError, readConfig } from './config.ts';
+import { ConfigError, readConfig, secretsOf } from './config.ts';
 
 function problemsOf(env: NodeJS.ProcessEnv): readonly string[] {
   try {
@@ -40,6 +40,31 @@ test('the project is told, in this order, by two variables, or made up for an em
   expect(readConfig(both).projectId).toBe('a');
   expect(readConfig({ ...both, GOOGLE_CLOUD_PROJECT: '' }).projectId).toBe('b');
   expect(readConfig(emulator).projectId).toBe('throughline-local');
+});
+
+test("lines are Google Cloud's where a project is named and Pub/Sub is real, unless told otherwise", () => {
+  const named = { GOOGLE_CLOUD_PROJECT: 'shop' };
+  const emulated = { ...named, PUBSUB_EMULATOR_HOST: '127.0.0.1:8085' };
+  const formatOf = (env: NodeJS.ProcessEnv) => readConfig(env).logFormat;
+  expect([{}, named, emulated].map(formatOf)).toEqual(['plain', 'google', 'plain']);
+  expect(formatOf({ ...named, THROUGHLINE_LOG_FORMAT: 'plain' })).toBe('plain');
+  expect(formatOf({ ...emulated, THROUGHLINE_LOG_FORMAT: 'google' })).toBe('google');
+  expect(problemsOf({ THROUGHLINE_LOG_FORMAT: 'gcp' })).toEqual([
+    expect.stringMatching(/^THROUGHLINE_LOG_FORMAT: /),
+  ]);
+});
+
+test('tells which of its values are secrets, passwords in addresses as they are meant', () => {
+  const [signing, token] = ['s'.repeat(32), 't'.repeat(32)];
+  const config = readConfig({
+    THROUGHLINE_SIGNING_SECRET: signing,
+    THROUGHLINE_ADMIN_TOKEN: token,
+    DATABASE_URL: 'postgresql://user:p%40ss%2Fword@db/shop',
+    PARTNERS_URL: 'http://user:100%@partners',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
+  });
+  expect(secretsOf(config)).toEqual([signing, token, 'p@ss/word', '100%']);
+  expect(secretsOf(readConfig({}))).toEqual([]);
 });
 
 test('every wrong setting is told in one message', () => {

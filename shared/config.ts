@@ -23,6 +23,11 @@ export interface Config {
   readonly serviceName: string | undefined;
   /** `LOG_LEVEL`: trace, debug, info, warn, error, fatal or silent. Default `info`. */
   readonly logLevel: LogLevel;
+  /**
+   * `THROUGHLINE_LOG_FORMAT`: `google` names fields as Google Cloud's logging does, `plain` as pino does. Default: `google`
+   * when a project is named and Pub/Sub is the real one, else `plain`.
+   */
+  readonly logFormat: LogFormat;
   /** `DATABASE_URL`, `postgresql://user:password@host:port/database`. Unset: demo, `npm start` and tests start an embedded one. */
   readonly databaseUrl: string | undefined;
   /** `PARTNERS_URL`: where the partners' sandbox listens. */
@@ -80,7 +85,9 @@ export interface Config {
 }
 
 export type LogLevel = z.infer<typeof logLevel>;
+export type LogFormat = z.infer<typeof logFormat>;
 
+const logFormat = z.enum(['google', 'plain']);
 const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']);
 const hostAndPort = z.string().refine(isHostAndPort, 'expected host:port, for example 127.0.0.1:8085');
 const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' });
@@ -100,6 +107,7 @@ const environment = z.object({
   OTEL_EXPORTER_PROMETHEUS_HOST: z.string().default('127.0.0.1'),
   OTEL_SERVICE_NAME: z.string().optional(),
   LOG_LEVEL: logLevel.default('info'),
+  THROUGHLINE_LOG_FORMAT: logFormat.optional(),
   DATABASE_URL: postgresUrl.optional(),
   PARTNERS_URL: httpUrl.optional(),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
@@ -149,6 +157,32 @@ function keptShare(sampler: string, share: number): number {
   return sampler.endsWith('always_on') ? 1 : 0;
 }
 
+function isOnGoogleCloud(e: z.output<typeof environment>): boolean {
+  return (
+    (e.GOOGLE_CLOUD_PROJECT ?? e.PUBSUB_PROJECT_ID) !== undefined && e.PUBSUB_EMULATOR_HOST === undefined
+  );
+}
+
+/** What of a configuration nobody may be told: logs and spans are searched for it. */
+export function secretsOf({ signingSecret, adminToken, databaseUrl, ...urls }: Config): string[] {
+  const passwords = [databaseUrl, urls.partnersUrl, urls.otlpEndpoint].map((url) => passwordOf(url));
+  return [signingSecret, adminToken, ...passwords].filter((secret) => secret !== undefined);
+}
+
+function passwordOf(url: string | undefined): string | undefined {
+  const password = url === undefined ? '' : new URL(url).password;
+  return password === '' ? undefined : decodedPassword(password);
+}
+
+/** A password with a lone % is not encoded, and `pg` takes it as it is. */
+function decodedPassword(password: string): string {
+  try {
+    return decodeURIComponent(password);
+  } catch {
+    return password;
+  }
+}
+
 function isHostAndPort(text: string): boolean {
   const [, port] = /^[^\s/:]+:(\d{1,5})$/.exec(text) ?? [];
   return port !== undefined && Number(port) <= 65_535;
@@ -192,6 +226,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     prometheusHost: e.OTEL_EXPORTER_PROMETHEUS_HOST,
     serviceName: e.OTEL_SERVICE_NAME,
     logLevel: e.LOG_LEVEL,
+    logFormat: e.THROUGHLINE_LOG_FORMAT ?? (isOnGoogleCloud(e) ? 'google' : 'plain'),
     databaseUrl: e.DATABASE_URL,
     partnersUrl: e.PARTNERS_URL,
     port: e.PORT,

@@ -1,4 +1,4 @@
-export { type Config, ConfigError, readConfig } from './config.ts';
+export { type Config, ConfigError, type LogFormat, readConfig, secretsOf } from './config.ts';
 export { ThroughlineError } from './errors.ts';
 export { CAMPAIGN_ATTRIBUTE } from './job/campaign.ts';
 export { defineJob, type Job, type JobDefinition, JobDefinitionError } from './job/define.ts';
@@ -37,6 +37,7 @@ export {
 } from './pubsub/topology.ts';
 export { RateClosedError, UnknownRateError } from './rate/errors.ts';
 export { changeRate, createSharedRate, type SharedRate, type SharedRateOptions } from './rate/shared-rate.ts';
+export { createScrub, type Scrub, type ScrubOptions, scrub } from './scrub.ts';
 export { onShutdown } from './shutdown.ts';
 export {
   type Carrier,

@@ -2,6 +2,8 @@ import { context, INVALID_SPAN_CONTEXT, ROOT_CONTEXT, trace } from '@opentelemet
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startTestTelemetry, type TestTelemetry } from '../test/fakes/telemetry.ts';
 import { createLogger, type LogOptions } from './log.ts';
+import { REDACTED } from './scrub.ts';
+import { SENSITIVE_FIELDS } from './sensitive-fields.ts';
 import { withOrderKey } from './trace/order-key.ts';
 
 let telemetry: TestTelemetry;
@@ -66,4 +68,89 @@ test('leaves out lines below its level', () => {
   const { lines, logger } = logging({ level: 'warn' });
   logger.info('x');
   expect(lines).toEqual([]);
+});
+
+test('redacts what is on the list, at each depth, and what the user adds', () => {
+  const { lines, logger } = logging({ redact: ['customer.vatId', '*.ticket'] });
+  for (const name of SENSITIVE_FIELDS) {
+    logger.info({
+      [name]: 'needle',
+      a: { [name]: 'needle', b: { [name]: 'needle', c: { [name]: ['needle'] } } },
+    });
+    expect(lines.at(-1), name).toMatchObject({ [name]: REDACTED, a: { b: { [name]: REDACTED } } });
+  }
+  logger.child({ email: 'needle' }).info({ customer: { vatId: 'needle' }, x: { ticket: 'needle', kept: 1 } });
+  expect(lines.at(-1)).toMatchObject({ customer: { vatId: REDACTED }, x: { ticket: REDACTED, kept: 1 } });
+  expect(JSON.stringify(lines)).not.toContain('needle');
+});
+
+test('takes what is personal by its form, and its own secrets, out of every text, and stays JSON', () => {
+  const { lines, logger } = logging({ secrets: ['p+ss/word 1'] });
+  logger.info(
+    { url: 'http://x/?token=abc', list: ['é\n"ada@example.com"\\ada@example.com', 'p+ss/word 1'] },
+    'to ada@example.com',
+  );
+  expect(lines[0]).toMatchObject({
+    url: `http://x/?token=${REDACTED}`,
+    list: [`é\n"${REDACTED}"\\${REDACTED}`, REDACTED],
+    msg: `to ${REDACTED}`,
+  });
+});
+
+test('of an error it tells type, message, stack and cause, and of its fields only plain ones', () => {
+  const { lines, logger } = logging();
+  const cause = Object.assign(new Error('no room for ada@example.com'), {
+    code: '23514',
+    detail: 'needle',
+    table: 't',
+  });
+  const error = Object.assign(new Error('x', { cause }), {
+    status: 500,
+    body: { a: 'needle' },
+    headers: ['needle'],
+  });
+  error.cause = Object.assign(cause, { cause: error }); // causes can go in a circle
+  logger.error(error);
+  logger.error({ err: new AggregateError([cause], 'all'), error: { type: 'X', message: 'stored' } }, 'two');
+  expect(lines[0]).toMatchObject({
+    err: {
+      type: 'Error',
+      message: 'x',
+      status: 500,
+      cause: { type: '23514', message: `no room for ${REDACTED}`, table: 't' },
+    },
+  });
+  expect(lines[1]).toMatchObject({
+    err: { errors: [{ table: 't' }] },
+    error: { type: 'X', message: 'stored' },
+  });
+  expect(JSON.stringify(lines)).not.toMatch(/needle|ada@/);
+});
+
+test("names its fields as Google Cloud's logging and error reporting do", () => {
+  const { lines, logger } = logging({
+    format: 'google',
+    projectId: 'shop-prod',
+    level: 'trace',
+    serviceVersion: '1.2',
+  });
+  context.with(inOrder, () => logger.warn('one'));
+  for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const) logger[level]('x');
+  logger.error({ err: new Error('of ada@example.com') }, 'failed');
+  expect(lines[0]).toMatchObject({
+    severity: 'WARNING',
+    message: 'one',
+    'logging.googleapis.com/trace': `projects/shop-prod/traces/${SPAN.traceId}`,
+    'logging.googleapis.com/spanId': SPAN.spanId,
+    'logging.googleapis.com/trace_sampled': true,
+    serviceContext: { service: 'shop', version: '1.2' },
+    'order.event_id': 'order-1',
+  });
+  expect(new Date(String(lines[0]?.['time'])).toISOString()).toBe(lines[0]?.['time']);
+  expect(lines[0]).not.toHaveProperty('level');
+  const severities = lines.slice(1, 7).map((line) => line['severity']);
+  expect(severities).toEqual(['DEBUG', 'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL']);
+  expect(lines.at(-1)).toMatchObject({
+    stack_trace: expect.stringMatching(/^Error: of \[redacted\]\n +at /),
+  });
 });

@@ -1,3 +1,5 @@
+import { errorMessage } from './trace/record-error.ts';
+
 /**
  * Runs `stop` once on SIGTERM, on SIGINT, or when a parent process that holds an IPC channel to this one has gone; then
  * exits with 0. A second signal, or a failing `stop`, exits with 1.
@@ -13,7 +15,7 @@ export function onShutdown(stop: () => Promise<void>): void {
     stop().then(
       () => process.exit(0),
       (error) => {
-        process.stderr.write(`stopping failed: ${String(error)}\n`);
+        process.stderr.write(`stopping failed: ${errorMessage(error)}\n`);
         process.exit(1);
       },
     );

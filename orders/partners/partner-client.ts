@@ -1,11 +1,12 @@
 import { type Span, SpanKind } from '@opentelemetry/api';
 import type { z } from 'zod';
-import { inSpan } from '../../shared/index.ts';
+import { inSpan, scrub } from '../../shared/index.ts';
 import { withAttempts } from './attempts.ts';
 import { type BreakerOptions, createBreaker } from './breaker.ts';
 import { PartnerAnswerError, PartnerRefusedError, PartnerUnavailableError } from './errors.ts';
 import { type CallOutcome, countCall, countRetry } from './partner-metrics.ts';
 import { isUnsent, type Posted, post } from './post.ts';
+import { withoutValues } from './quoted-values.ts';
 
 /** What every call to a partner says besides what it asks for. */
 export interface PartnerCall {
@@ -116,8 +117,10 @@ async function request(
     const effect = isUnsent(cause) ? 'none' : 'unknown';
     throw new PartnerUnavailableError(partner, 'no answer', { cause, reason: 'no-answer', effect });
   });
-  if (posted.status < 500) return posted;
-  const { title, retryAfterMs } = posted;
+  // A partner that quotes what it was sent must not bring it into logs, spans and dead letters.
+  const title = scrub(withoutValues(posted.title, body));
+  if (posted.status < 500) return { ...posted, title };
+  const { retryAfterMs } = posted;
   throw new PartnerUnavailableError(partner, title, { reason: 'error', retryAfterMs });
 }
 

@@ -22,7 +22,7 @@ export interface ChildOptions {
   readonly main: string;
   readonly args?: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** Its log goes here; unset: only the end of it is kept, for the message when it dies. */
+  /** Its log and its output go here; unset: only the end of the log is kept, for the message when it dies. */
   readonly onLog?: ((text: string) => void) | undefined;
 }
 
@@ -42,8 +42,9 @@ export async function startChild<Ready = object>(options: ChildOptions): Promise
   const path = fileURLToPath(new URL(`../../${options.main}`, import.meta.url));
   const child = spawn(process.execPath, [path, ...(options.args ?? [])], {
     env: options.env,
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    stdio: ['ignore', options.onLog ? 'pipe' : 'ignore', 'pipe', 'ipc'],
   });
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => options.onLog?.(text));
   const output = followOutput(child, options.onLog);
   let isWanted = true;
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve));

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { ThroughlineError } from '../errors.ts';
+import { errorMessage } from '../trace/record-error.ts';
 import type { Job } from './define.ts';
 
 /**
@@ -161,6 +162,6 @@ function parseJson(jobType: string, data: Uint8Array): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new PayloadError(jobType, [`expected JSON: ${(cause as Error).message}`], { cause });
+    throw new PayloadError(jobType, [`expected JSON: ${errorMessage(cause)}`], { cause });
   }
 }

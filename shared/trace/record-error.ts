@@ -1,5 +1,6 @@
 import { type Span, SpanStatusCode } from '@opentelemetry/api';
 import { grpcCodeName } from '../pubsub/grpc-status.ts';
+import { scrub } from '../scrub.ts';
 import { ERROR_TYPE } from './semconv.ts';
 
 /** What `error.type` says of an unknown thrown value: its stable code, the name of its gRPC status, else its class, else `_OTHER`. */
@@ -12,10 +13,13 @@ export function errorType(error: unknown): string {
   return typeof error.name === 'string' && error.name.length > 0 ? error.name : '_OTHER';
 }
 
-/** Errors: none, whatever was thrown. */
+/**
+ * What an unknown thrown value says, without personal data and secrets (scrub.ts): it becomes a reason, in spans, dead letters
+ * and the journal. Errors: none, whatever was thrown.
+ */
 export function errorMessage(error: unknown): string {
   try {
-    return String(error instanceof Error ? error.message : error);
+    return scrub(String(error instanceof Error ? error.message : error));
   } catch {
     return Object.prototype.toString.call(error);
   }

@@ -4,9 +4,14 @@ import { ERROR_TYPE } from './semconv.ts';
 
 const DROPPED = 'throughline.spans.dropped';
 
-/** Creates both series at 0: what the SDK counts itself is first seen at the number of the first burst. */
+/** Creates the series at 0: what the SDK counts itself is first seen at the number of the first burst. */
 export function createSpanLossSeries(): void {
-  for (const reason of ['queue_full', 'export_failed']) count(DROPPED, { reason }, 0);
+  for (const reason of ['queue_full', 'export_failed', 'rejected']) count(DROPPED, { reason }, 0);
+}
+
+/** Spans that the receiver took and did not keep: the SDK counts them as sent. */
+export function countRejected(spans: number): void {
+  count(DROPPED, { reason: 'rejected' }, spans);
 }
 
 /** A meter provider for the SDK's span processors, which counts among what they tell the spans that were lost. */

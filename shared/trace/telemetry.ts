@@ -1,6 +1,7 @@
 import {
   type Context,
   context,
+  type DiagLogger,
   DiagLogLevel,
   diag,
   metrics,
@@ -12,7 +13,6 @@ import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-ho
 import { isTracingSuppressed, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { RuntimeNodeInstrumentation } from '@opentelemetry/instrumentation-runtime-node';
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider, type MetricReader, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
@@ -29,14 +29,19 @@ import {
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 import { activeFollower, spanFollower } from '../profile/active-work.ts';
+import { createScrub, type Scrub } from '../scrub.ts';
+import { inTime } from '../time-limit.ts';
+import { type BoundedExporter, boundExporter } from './bounded-exporter.ts';
 import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
 import { createContextSeries } from './message-context.ts';
 import { orderAttributes } from './order-key.ts';
+import { createOtlpSpansExporter } from './otlp-spans-exporter.ts';
 import { observeProcess } from './process-metrics.ts';
 import { setSpanKeeper } from './release.ts';
 import { createOrderSampler, DEFAULT_SLOW_MS, type KeptBecause, type SamplingOptions } from './sampling.ts';
 import { type ScrapeOptions, type ScrapeServer, startScrapeServer } from './scrape-server.ts';
+import { scrubSpan, type ToldSpan } from './scrub-span.ts';
 import { ORDER_KEY, SAGA_ID } from './semconv.ts';
 import { createSpanHold } from './span-hold.ts';
 import { createIdGenerator } from './span-ids.ts';
@@ -44,7 +49,7 @@ import { countingLosses, createSpanLossSeries } from './span-losses.ts';
 import { createTail, type Tail } from './tail.ts';
 import { createW3CPropagator } from './w3c-propagator.ts';
 
-/** The OpenTelemetry SDK is set up here, and imported nowhere else. */
+/** The OpenTelemetry SDK is set up here, and imported nowhere else (its way of sending in otlp-spans-exporter.ts). */
 export interface TelemetryOptions {
   readonly serviceName: string;
   readonly serviceVersion?: string;
@@ -74,6 +79,8 @@ export interface TelemetryOptions {
   readonly scrape?: ScrapeOptions | undefined;
   /** Measure Node itself: event loop, heap, garbage collection, CPU time, memory. Default false. */
   readonly runtimeMetrics?: boolean;
+  /** What no span and no diagnostic may tell: this process's tokens and passwords (`secretsOf(config)`). */
+  readonly secrets?: readonly string[];
 }
 
 export interface BatchOptions {
@@ -103,6 +110,7 @@ export type { SpanExporter };
 
 /** Registers tracing, metrics, context and W3C propagation for this process. Call before anything is traced. */
 export function startTelemetry(options: TelemetryOptions): Telemetry {
+  const scrub = createScrub({ secrets: options.secrets ?? [] });
   const resource = defaultResource().merge(
     resourceFromAttributes({
       'service.name': options.serviceName,
@@ -117,7 +125,8 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     options.sampler || !options.sampling || options.sampling.keep >= 1 ? undefined : options.sampling;
   const tail = sampling && createTail<ReadableSpan>(sampling);
   if (tail) observeTail(tail, meterProvider);
-  const holding = holdingProcessor(batchProcessors(options, meterProvider), tail);
+  const exporters = boundedExporters(options);
+  const holding = holdingProcessor(batchProcessors(exporters, options, meterProvider), tail, scrub);
   const tracerProvider = new BasicTracerProvider({
     resource,
     sampler: reservingSampler(options.sampler ?? samplerOf(sampling)),
@@ -131,13 +140,14 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     save: options.spans === 'before-commit' ? createBoundedFlush(flushSpans) : undefined,
     slowMs: sampling && (sampling.slowMs ?? DEFAULT_SLOW_MS),
   });
+  diag.setLogger(stderrDiagnostics(scrub), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   register(tracerProvider, meterProvider, options.propagator ?? w3cPropagator());
   createSpanLossSeries();
   createContextSeries();
   const scraping = scrapes && options.scrape && startScrapeServer(options.scrape, answering(scrapes));
   scraping?.catch(() => {}); // whoever asks for its address is told
   const stopMeasuring = options.runtimeMetrics ? measureRuntime(meterProvider) : undefined;
-  return lifecycle({ tracerProvider, meterProvider, scraping, stopMeasuring });
+  return lifecycle({ tracerProvider, meterProvider, exporters, scraping, stopMeasuring });
 }
 
 function answering(exporter: PrometheusExporter): Parameters<typeof startScrapeServer>[1] {
@@ -177,7 +187,6 @@ function register(
   meterProvider: MeterProvider,
   propagator: TextMapPropagator,
 ): void {
-  diag.setLogger(stderrDiagnostics, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   context.setGlobalContextManager(new ProfiledContextManager().enable());
   propagation.setGlobalPropagator(propagator);
   trace.setGlobalTracerProvider(tracerProvider);
@@ -194,23 +203,40 @@ function w3cPropagator(): TextMapPropagator {
   return createW3CPropagator({ traceContext, baggage: new W3CBaggagePropagator(), isTracingSuppressed });
 }
 
+const MAX_DIAGNOSTIC_CHARS = 1_000;
+
 /** Stdout belongs to the program's own output. */
-const stderrDiagnostics = {
-  error: (message: string) => process.stderr.write(`opentelemetry: ${message}\n`),
-  warn: (message: string) => process.stderr.write(`opentelemetry: ${message}\n`),
-  info: () => {},
-  debug: () => {},
-  verbose: () => {},
-};
+function stderrDiagnostics(scrub: Scrub): DiagLogger {
+  // A receiver's whole answer may be in it, page after page of a proxy's HTML.
+  const tell = (message: string) =>
+    process.stderr.write(`opentelemetry: ${scrub(plain(message).slice(0, MAX_DIAGNOSTIC_CHARS))}\n`);
+  return { error: tell, warn: tell, info: () => {}, debug: () => {}, verbose: () => {} };
+}
+
+/** The SDK tells an error as JSON, stack and all. */
+function plain(message: string): string {
+  if (!message.startsWith('{')) return message;
+  try {
+    const { name, message: text } = JSON.parse(message) as { name?: unknown; message?: unknown };
+    return typeof text === 'string' ? `${String(name)}: ${text}` : message;
+  } catch {
+    return message;
+  }
+}
 
 interface Running {
   readonly tracerProvider: BasicTracerProvider;
   readonly meterProvider: MeterProvider;
+  readonly exporters: readonly BoundedExporter<ReadableSpan>[];
   readonly scraping: Promise<ScrapeServer> | undefined;
   readonly stopMeasuring: (() => void) | undefined;
 }
 
-function lifecycle({ tracerProvider, meterProvider, scraping, stopMeasuring }: Running): Telemetry {
+/** How long the end waits for the last spans, and then for the last metrics, in ms. */
+const STOP_WAIT_MS = 5_000;
+
+function lifecycle(running: Running): Telemetry {
+  const { tracerProvider, meterProvider, exporters, scraping, stopMeasuring } = running;
   let stopped: Promise<void> | undefined;
   let flushing = Promise.resolve();
   let queued: Promise<void> | undefined;
@@ -220,8 +246,17 @@ function lifecycle({ tracerProvider, meterProvider, scraping, stopMeasuring }: R
   const stop = async () => {
     stopMeasuring?.();
     await scraping?.then((server) => server.close()).catch(() => {});
-    await Promise.allSettled([tracerProvider.shutdown()]).then(report);
-    await Promise.allSettled([meterProvider.shutdown()]).then(report);
+    const lastSpans = Promise.allSettled([tracerProvider.shutdown()])
+      .then(report)
+      .then(() => Promise.all(exporters.map((exporter) => exporter.settled()))); // one may have been under way before
+    await inTime(lastSpans, STOP_WAIT_MS, () => {
+      for (const exporter of exporters) exporter.giveUp();
+    });
+    // After the spans, so that the last metrics tell what was lost.
+    const lastMetrics = Promise.allSettled([meterProvider.shutdown()]).then(report);
+    await inTime(lastMetrics, STOP_WAIT_MS, () => {
+      diag.error('the last metrics were not sent in time');
+    });
     // Unregistered, so that a process (or a test) can start telemetry anew.
     for (const api of [trace, metrics, propagation, context]) api.disable();
     setSpanKeeper(undefined);
@@ -248,22 +283,32 @@ function report(results: readonly PromiseSettledResult<unknown>[]): void {
   }
 }
 
-function batchProcessors(options: TelemetryOptions, meterProvider: MeterProvider): SpanProcessor[] {
-  const exporters = [...(options.exporters ?? [])];
-  if (options.otlpEndpoint) {
-    exporters.push(
-      new OTLPTraceExporter({
-        url: signalUrl(options.otlpEndpoint, 'v1/traces'),
-        concurrencyLimit: CONCURRENT_EXPORTS,
-      }),
-    );
+function boundedExporters({
+  exporters = [],
+  otlpEndpoint,
+  batch = {},
+}: TelemetryOptions): BoundedExporter<ReadableSpan>[] {
+  const { exportTimeoutMs: timeoutMs = 10_000, maxExportBatchSize: maxSpans = 2_048 } = batch;
+  const bounded = exporters.map((exporter) => boundExporter<ReadableSpan>(exporter, { timeoutMs }));
+  if (otlpEndpoint) {
+    const url = signalUrl(otlpEndpoint, 'v1/traces');
+    const options = { url, timeoutMs, maxSpans, concurrencyLimit: CONCURRENT_EXPORTS };
+    bounded.push(createOtlpSpansExporter(options));
   }
-  const { batch = {} } = options;
+  return bounded;
+}
+
+function batchProcessors(
+  exporters: readonly BoundedExporter<ReadableSpan>[],
+  { batch = {} }: TelemetryOptions,
+  meterProvider: MeterProvider,
+): SpanProcessor[] {
   const sizes = {
     maxQueueSize: batch.maxQueueSize ?? 65_536,
     maxExportBatchSize: batch.maxExportBatchSize ?? 2_048,
     scheduledDelayMillis: batch.scheduledDelayMs ?? 1_000,
-    exportTimeoutMillis: batch.exportTimeoutMs ?? 10_000,
+    // Longer than the exporter's own: the processor must not go on before it knows what became of the batch.
+    exportTimeoutMillis: (batch.exportTimeoutMs ?? 10_000) + 1_000,
     // The published type omits it; the processor reads it and counts its drops there. telemetry.test.ts would notice.
     selfObsMeterProvider: countingLosses(meterProvider),
   };
@@ -277,7 +322,10 @@ const CONCURRENT_EXPORTS = 1_000;
 function metricReaders(options: TelemetryOptions): MetricReader[] {
   const readers = [...(options.metricReaders ?? [])];
   if (options.otlpEndpoint && options.pushesMetrics !== false) {
-    const exporter = new OTLPMetricExporter({ url: signalUrl(options.otlpEndpoint, 'v1/metrics') });
+    const exporter = new OTLPMetricExporter({
+      url: signalUrl(options.otlpEndpoint, 'v1/metrics'),
+      timeoutMillis: options.batch?.exportTimeoutMs ?? 10_000,
+    });
     const exportIntervalMillis = options.metricIntervalMs ?? 10_000;
     readers.push(new PeriodicExportingMetricReader({ exporter, exportIntervalMillis }));
   }
@@ -331,10 +379,12 @@ class ProfiledContextManager extends AsyncLocalStorageContextManager {
 function holdingProcessor(
   inner: readonly SpanProcessor[],
   tail: Tail<ReadableSpan> | undefined,
+  scrub: Scrub,
 ): SpanProcessor & { release(from: Context, because?: KeptBecause): void } {
   const hold = createSpanHold<ReadableSpan>({
     tail,
     forward: (span) => {
+      scrubSpan(span as unknown as ToldSpan, scrub); // once, for every exporter; it has ended, and nobody else changes it
       for (const processor of inner) processor.onEnd(span);
     },
     inherit: inheritOrder,

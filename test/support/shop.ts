@@ -50,6 +50,8 @@ export interface ShopOptions {
   readonly databaseUrl?: string;
   /** For every process. */
   readonly settings?: Settings;
+  /** What its processes print. */
+  readonly onLog?: (text: string, main: string) => void;
 }
 
 export async function startShop(options: ShopOptions = {}): Promise<Shop> {
@@ -88,7 +90,12 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   const children: Child<object>[] = [];
   let isOpen = false;
   const start = async <Ready extends object>(main: string, settings: Settings): Promise<Child<Ready>> => {
-    const child = await startChild<Ready>({ main, env: cleanEnvironment({ ...base, ...settings }) });
+    const { onLog } = options;
+    const child = await startChild<Ready>({
+      main,
+      env: cleanEnvironment({ ...base, ...settings }),
+      onLog: onLog && ((text) => onLog(text, main)),
+    });
     children.push(child);
     return child;
   };

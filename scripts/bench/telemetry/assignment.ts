@@ -1,5 +1,8 @@
-/** No SDK at all; every span recorded and exported; one order in twenty, and whatever fails or is slow. */
-export const MODES = ['off', 'full', 'sampled'] as const;
+/**
+ * No SDK at all; every span recorded and exported; one order in twenty, and whatever fails or is slow; and every span for a
+ * receiver that is not there, never answers, or answers nonsense.
+ */
+export const MODES = ['off', 'full', 'sampled', 'dead', 'slow', 'nonsense'] as const;
 export type Mode = (typeof MODES)[number];
 
 /** What a contender's process is told. It then answers every Window that it is sent with a WindowRun, until it is told to end. */

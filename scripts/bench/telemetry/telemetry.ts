@@ -8,6 +8,7 @@ import { startDatabases } from '../sagas/databases.ts';
 import { startSpanReceiver } from '../sagas/span-receiver.ts';
 import { ratio, summarise } from '../statistics.ts';
 import { type Assignment, MODES, type Mode, type Window, type WindowRun } from './assignment.ts';
+import { startBadReceivers } from './bad-receivers.ts';
 
 const PROCESS = fileURLToPath(new URL('./process.ts', import.meta.url));
 const TIMEOUT_MS = 3_600_000;
@@ -24,15 +25,26 @@ const QUICK = {
   window: { warmUpMs: 300, measureMs: 1_500 },
 };
 
-/** Whole orders (request, saga, relay, worker, answer) without telemetry, with all of it, and at 5 %, side by side. */
+/**
+ * Whole orders (request, saga, relay, worker, answer) without telemetry, with all of it, at 5 %, and with all of it for a receiver
+ * that is no good, side by side.
+ */
 export async function telemetry(options: BenchOptions): Promise<BenchResult> {
   const size = options.quick ? QUICK : FULL;
   const rounds = options.rounds ?? size.rounds;
   const databases = await startDatabases();
   const emulator = await startEmulatorProcess('embedded');
   const receiver = await startSpanReceiver();
+  const bad = await startBadReceivers();
   const children = new Map<Mode, BenchChild<object>>();
-  const runs: Record<Mode, WindowRun[]> = { off: [], full: [], sampled: [] };
+  const runs: Record<Mode, WindowRun[]> = {
+    off: [],
+    full: [],
+    sampled: [],
+    dead: [],
+    slow: [],
+    nonsense: [],
+  };
   const told: Record<string, { readonly spans: number; readonly bytes: number; readonly orders: number }> =
     {};
   const measure = async (mode: Mode, window: Window) => {
@@ -48,7 +60,7 @@ export async function telemetry(options: BenchOptions): Promise<BenchResult> {
         mode,
         databaseUrl: await databases.createMigrated(`bench_telemetry_${mode}`),
         emulatorHost: emulator.host,
-        otlpEndpoint: receiver.endpointOf(mode),
+        otlpEndpoint: mode in bad ? bad[mode as 'dead'] : receiver.endpointOf(mode),
         concurrency: CONCURRENCY,
       };
       const child = startBenchChild<object>({ main: PROCESS, assignment, name: mode, timeoutMs: TIMEOUT_MS });
@@ -64,7 +76,7 @@ export async function telemetry(options: BenchOptions): Promise<BenchResult> {
     }
   } finally {
     await Promise.all([...children.values()].map((child) => child.stop()));
-    await receiver.stop();
+    await Promise.all([receiver.stop(), bad.stop()]);
     await emulator.stop();
     await databases.close();
   }
@@ -99,12 +111,16 @@ function summary(
     ratios: {
       throughput_full_vs_off: ratio(speed('full'), speed('off')),
       throughput_sampled_vs_off: ratio(speed('sampled'), speed('off')),
+      throughput_dead_vs_full: ratio(speed('dead'), speed('full')),
+      throughput_slow_vs_full: ratio(speed('slow'), speed('full')),
+      throughput_nonsense_vs_full: ratio(speed('nonsense'), speed('full')),
       cpu_full_vs_off: ratio(cpu('full'), cpu('off')),
       cpu_sampled_vs_off: ratio(cpu('sampled'), cpu('off')),
     },
     notes: [
       'Measured: whole orders through one process that is order service, relay and worker, with the steps of their partners left empty: what telemetry adds is at its largest.',
       'Not measured: HTTP and PostgreSQL instrumentation, the CPU of PostgreSQL, of the emulator and of who receives the spans; they share the cores.',
+      'dead: nobody listens at the endpoint; slow: who does never answers; nonsense: 502 and a page of HTML. All three record every span, as full does, and lose it.',
       'Bytes are those of the spans over OTLP, before compression.',
     ],
   };
