@@ -46,7 +46,9 @@ export async function orders({ shop, api }: BusyDay): Promise<void> {
   await Promise.all([
     fail('confirmed'),
     fail('confirmed', { partner: 'card', effect: 'redeem', kind: 'rate-limit', ...once }),
-    fail('confirmed', { partner: 'account', kind: 'reset', ...once }),
+    fail('confirmed', { partner: 'registrar', effect: 'acquire', kind: 'reset', ...once }),
+    // As often as a call asks: the step is tried again.
+    fail('confirmed', { partner: 'account', kind: 'error', times: 3 }),
     fail('compensated', { partner: 'card', effect: 'redeem', kind: 'refuse', ...once }),
     fail('compensated', { partner: 'registrar', effect: 'acquire', kind: 'refuse', ...once }),
     fail('compensated', { partner: 'workspace', effect: 'set-up', kind: 'refuse' }),
