@@ -36,9 +36,7 @@ function grafanaDashboard({ name, title, about, variables, sections }: Dashboard
     time: { from: 'now-1h', to: 'now' },
     refresh: '30s',
     timezone: 'browser',
-    links: [
-      { type: 'dashboards', title: 'Throughline', tags: ['throughline'], keepTime: true, asDropdown: true },
-    ],
+    links: [link({ type: 'dashboards', title: 'Throughline', tags: ['throughline'], icon: 'external link' })],
     templating: { list: [sourceVariable(), ...variables.map(grafanaVariable), runbooksVariable()] },
     panels: placed(sections.map(({ title, panels }) => ({ title, panels: panels.map(sized) }))).map(
       (panel, index) => ({ id: index + 1, ...panel }),
@@ -47,7 +45,13 @@ function grafanaDashboard({ name, title, about, variables, sections }: Dashboard
 }
 
 function sourceVariable(): object {
-  return { name: 'datasource', label: 'Prometheus', type: 'datasource', query: 'prometheus', current: {} };
+  return {
+    name: 'datasource',
+    label: 'Prometheus',
+    type: 'datasource',
+    query: 'prometheus',
+    current: { text: 'Prometheus', value: 'prometheus' },
+  };
 }
 
 function grafanaVariable({ name, label, metric, of }: Variable): object {
@@ -118,13 +122,29 @@ function numberPanel(panel: Panel): object {
 }
 
 function common({ title, help, alerts = [] }: Panel): object {
-  const links = alerts.map((alert) => ({
-    title: `Runbook: ${alert}`,
-    url: `\${runbooks}/${pageOf(alert)}`,
-    targetBlank: true,
-  }));
+  const links = alerts.map((alert) =>
+    link({
+      ...{ type: 'link', title: `Runbook: ${alert}`, tags: [], icon: 'doc' },
+      ...{ url: `\${runbooks}/${pageOf(alert)}`, targetBlank: true },
+    }),
+  );
   const pages = alerts.map((alert) => `${alert}: ${RUNBOOKS}/${pageOf(alert)}`);
   return { title, description: [help, ...pages].join('\n\n'), datasource: SOURCE, links };
+}
+
+interface Link {
+  readonly type: 'link' | 'dashboards';
+  readonly title: string;
+  /** `dashboards`: those that bear these. */
+  readonly tags: readonly string[];
+  readonly icon: string;
+  readonly url?: string;
+  readonly targetBlank?: boolean;
+}
+
+function link({ targetBlank = false, ...one }: Link): object {
+  const isList = one.type === 'dashboards';
+  return { ...one, tooltip: '', asDropdown: isList, keepTime: isList, includeVars: false, targetBlank };
 }
 
 /** `SagaFailed` → `saga-failed.md` */
