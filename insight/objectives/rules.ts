@@ -43,7 +43,8 @@ function alertLines({ name, meaning, target }: Objective, alert: BurnAlert): str
   ];
 }
 
-function ratioName(window: string): string {
+/** Under which the share of bad events in a window is recorded. */
+export function ratioName(window: string): string {
   return `objective:bad:ratio_rate${window}`;
 }
 

@@ -8,9 +8,10 @@ import { PgInstrumentation } from '@opentelemetry/instrumentation-pg';
 import { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici';
 import { register as registerHooks, supportsSyncHooks } from 'import-in-the-middle/register-hooks.mjs';
 import { ThroughlineError } from '../errors.ts';
+import { followMeterProvider } from './meter-provider.ts';
 
 /**
- * HTTP servers, Express, PostgreSQL and outgoing `fetch`, traced by OpenTelemetry's own instrumentations.
+ * HTTP servers, Express, PostgreSQL and outgoing `fetch`, traced and measured by OpenTelemetry's own instrumentations.
  *
  * To be called before `node:http`, `express` and `pg` are imported by anybody: a main file calls it, then imports the rest
  * with `await import(…)`. Without the loader hook Express's spans vanish silently while the others still appear, so
@@ -42,24 +43,26 @@ export function instrument({
   // The instrumentations patch what `require` brings; ESM imports need a hook in the loader as well.
   if (supportsSyncHooks()) registerHooks({ include: MODULES });
   else registerLoader('import-in-the-middle/hook.mjs', import.meta.url, { data: { include: MODULES } });
-  registerInstrumentations({
-    instrumentations: [
-      new HttpInstrumentation({
-        requireParentforOutgoingSpans: true,
-        // The first to see a request, before its headers are read for a parent.
-        ignoreIncomingRequestHook: (request) => {
-          if (!trustTraceparent) setCallerAside(request as Request);
-          return ignoredPaths.includes(String(request.url).split('?')[0] ?? '');
-        },
-        requestHook: (span, request) => noteRequest(span, request as Request),
-        redactedQueryParamsServer: [...SIGNATURES, ...secretParameters],
-      }),
-      new ExpressInstrumentation({
-        ignoreLayersType: [ExpressLayerType.MIDDLEWARE, ExpressLayerType.ROUTER],
-      }),
-      new PgInstrumentation({ requireParentSpan: true, ignoreConnectSpans: true }),
-      new UndiciInstrumentation({ requireParentforSpans: true }),
-    ],
+  const instrumentations = [
+    new HttpInstrumentation({
+      requireParentforOutgoingSpans: true,
+      // The first to see a request, before its headers are read for a parent.
+      ignoreIncomingRequestHook: (request) => {
+        if (!trustTraceparent) setCallerAside(request as Request);
+        return ignoredPaths.includes(String(request.url).split('?')[0] ?? '');
+      },
+      requestHook: (span, request) => noteRequest(span, request as Request),
+      redactedQueryParamsServer: [...SIGNATURES, ...secretParameters],
+    }),
+    new ExpressInstrumentation({
+      ignoreLayersType: [ExpressLayerType.MIDDLEWARE, ExpressLayerType.ROUTER],
+    }),
+    new PgInstrumentation({ requireParentSpan: true, ignoreConnectSpans: true }),
+    new UndiciInstrumentation({ requireParentforSpans: true }),
+  ];
+  registerInstrumentations({ instrumentations });
+  followMeterProvider((provider) => {
+    for (const instrumentation of instrumentations) instrumentation.setMeterProvider(provider);
   });
 }
 

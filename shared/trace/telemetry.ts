@@ -15,7 +15,13 @@ import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
 import { RuntimeNodeInstrumentation } from '@opentelemetry/instrumentation-runtime-node';
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
-import { MeterProvider, type MetricReader, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
+import {
+  AggregationType,
+  MeterProvider,
+  type MetricReader,
+  PeriodicExportingMetricReader,
+  type ViewOptions,
+} from '@opentelemetry/sdk-metrics';
 import {
   AlwaysOnSampler,
   BasicTracerProvider,
@@ -35,6 +41,7 @@ import { type BoundedExporter, boundExporter } from './bounded-exporter.ts';
 import { createBoundedFlush } from './bounded-flush.ts';
 import { reservationIn } from './durable-span.ts';
 import { createContextSeries } from './message-context.ts';
+import { registerMeterProvider } from './meter-provider.ts';
 import { orderAttributes } from './order-key.ts';
 import { createOtlpSpansExporter } from './otlp-spans-exporter.ts';
 import { observeProcess } from './process-metrics.ts';
@@ -120,7 +127,7 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
   const scrapes =
     options.scrape && new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true });
   const readers = [...metricReaders(options), ...(scrapes ? [scrapes] : [])];
-  const meterProvider = new MeterProvider({ resource, readers });
+  const meterProvider = new MeterProvider({ resource, readers, views: LEFT_OUT });
   const sampling =
     options.sampler || !options.sampling || options.sampling.keep >= 1 ? undefined : options.sampling;
   const tail = sampling && createTail<ReadableSpan>(sampling);
@@ -149,6 +156,14 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
   const stopMeasuring = options.runtimeMetrics ? measureRuntime(meterProvider) : undefined;
   return lifecycle({ tracerProvider, meterProvider, exporters, scraping, stopMeasuring });
 }
+
+/** What OpenTelemetry's instrumentations measure, and nobody should read. */
+const LEFT_OUT: ViewOptions[] = [
+  // Of `node:http`: the exporters' own requests, under the name that `fetch` has for its own, which Prometheus allows once.
+  { meterName: '@opentelemetry/instrumentation-http', instrumentName: 'http.client.request.duration' },
+  // Counted when the pool tells of something, which it does before it changes: one at rest has connections in use and callers waiting.
+  { meterName: '@opentelemetry/instrumentation-pg', instrumentName: 'db.client.connection.*' },
+].map((measured) => ({ ...measured, aggregation: { type: AggregationType.DROP } }));
 
 function answering(exporter: PrometheusExporter): Parameters<typeof startScrapeServer>[1] {
   return (request, response) => exporter.getMetricsRequestHandler(request, response);
@@ -190,7 +205,7 @@ function register(
   context.setGlobalContextManager(new ProfiledContextManager().enable());
   propagation.setGlobalPropagator(propagator);
   trace.setGlobalTracerProvider(tracerProvider);
-  metrics.setGlobalMeterProvider(meterProvider);
+  registerMeterProvider(meterProvider);
 }
 
 /** For a process that traces nothing, and shows what others have traced: stored contexts can be read. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { FOREIGN_METRICS } from '../../shared/trace/foreign-metrics.ts';
 import { METRICS, type MetricSpec } from '../../shared/trace/metric-catalogue.ts';
 import { ROOT } from '../support/child-process.ts';
 import { type Exposition, readExposition, type Sample, selectorsIn } from '../support/exposition.ts';
@@ -14,6 +15,8 @@ let shop: Shop;
 let quiet: Scraped;
 let busy: Scraped;
 let orderKeys: readonly string[];
+/** What a stranger may ask for. */
+const NO_ROUTE = '/orders/O-1/whatever-comes-to-mind';
 
 beforeAll(async () => {
   shop = await startShop({ settings: { OTEL_EXPORTER_PROMETHEUS_PORT: '0' } });
@@ -43,6 +46,7 @@ beforeAll(async () => {
   shop.sandbox.faults.add({ partner: 'registrar', effect: 'acquire', kind: 'refuse', times: 1 });
   shop.sandbox.faults.add({ partner: 'card', effect: 'redeem', kind: 'rate-limit', times: 1 });
   orderKeys = [confirmed, await ended('compensated')];
+  expect((await fetch(`${service.ready.url}${NO_ROUTE}`)).status).toBe(404);
   busy = await scrapeAll();
 }, 90_000);
 afterAll(() => shop?.close());
@@ -108,9 +112,9 @@ const SILENT = new Set([
   'throughline_sampling_kept_total',
 ]);
 
-it('every metric of the catalogue has the type, and no other labels than the catalogue says', () => {
+it('every metric has the type, and no other labels than its catalogue says', () => {
   const types = new Map(Object.values(busy).flatMap(({ types }) => [...types]));
-  for (const [name, spec] of Object.entries<MetricSpec>(METRICS)) {
+  for (const [name, spec] of Object.entries<MetricSpec>({ ...METRICS, ...FOREIGN_METRICS })) {
     if (SILENT.has(exposed(name, spec))) continue;
     expect([name, types.get(exposed(name, spec))]).toEqual([name, spec.kind]);
     const labels = [...spec.labels, ...(spec.kind === 'histogram' ? ['le'] : [])].map((label) =>
@@ -174,12 +178,23 @@ it('tells what became of the orders', () => {
   expect(sum('messaging_client_consumed_messages_total', setUp)).toBe(1);
 });
 
+it("tells of requests, the partners' and PostgreSQL's answers, by the routes that there are", () => {
+  const status = (code: string) => ({ http_response_status_code: code });
+  const served = (route: string, code: string) =>
+    sum('http_server_request_duration_count', { http_route: route, ...status(code) });
+  expect(served('/orders', '202')).toBe(2);
+  expect(served('', '404')).toBe(1);
+  expect(sum('http_client_request_duration_count', status('429'))).toBe(1);
+  expect(sum('http_client_request_duration_count', status('200'))).toBeGreaterThan(5);
+  expect(sum('db_client_operation_duration_count', { db_operation_name: 'COMMIT' })).toBeGreaterThan(2);
+});
+
 it('the worker, the service and the relay tell of Node, and no metric of anybody', () => {
   for (const { types } of Object.values(busy)) {
     for (const name of ['nodejs_eventloop_delay_p99', 'v8js_memory_heap_used'])
       expect([...types.keys()]).toContain(name);
   }
   const text = JSON.stringify(all(busy));
-  for (const secret of [...orderKeys, 'owner@shop.example', 'shop.example'])
+  for (const secret of [...orderKeys, NO_ROUTE, 'owner@shop.example', 'shop.example'])
     expect(text).not.toContain(secret);
 });

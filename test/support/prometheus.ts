@@ -1,12 +1,13 @@
 import { execFile, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, onTestFinished } from 'vitest';
 import { readConfig } from '../../shared/config.ts';
 import { freePort } from '../../shared/free-port.ts';
+import { ROOT } from './child-process.ts';
 
 const run = promisify(execFile);
 
@@ -42,8 +43,7 @@ export interface PastSeries {
 
 /** A real Prometheus that remembers these series; ends with the test. Shape: its address. */
 export async function startPrometheus(past: readonly PastSeries[], hours: number): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'throughline-prometheus-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder();
   const data = join(folder, 'data');
   await mkdir(data);
   const [history, config] = [join(folder, 'history.txt'), join(folder, 'prometheus.yml')];
@@ -53,6 +53,40 @@ export async function startPrometheus(past: readonly PastSeries[], hours: number
     ...['tsdb', 'create-blocks-from', 'openmetrics', history, data],
     '--quiet',
   ]);
+  return serve(config, data);
+}
+
+/**
+ * A real Prometheus with the configuration and the rules of deploy/prometheus/, once a second in place of every 15; ends with
+ * the test. Shape: its address.
+ *
+ * `urls`: where the processes' metrics are, by the job's name. Those that the configuration does not name are added to it.
+ */
+export async function startScraping(urls: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await temporaryFolder();
+  const own = await readFile(join(DEPLOYED, 'prometheus.yml'), 'utf8');
+  const [settings = '', ...jobs] = own.replaceAll(/\b15s\b/g, '1s').split(/^(?= {2}- job_name: )/m);
+  for (const [, rules = ''] of settings.matchAll(/- (\S+\.rules\.yml)/g))
+    await copyFile(join(DEPLOYED, rules), join(folder, rules));
+  const named = jobs.map((job) => /job_name: (\S+)/.exec(job)?.[1]);
+  expect(Object.keys(urls)).toEqual(expect.arrayContaining(named));
+  const targets = Object.entries(urls).map(
+    ([job, url]) => `  - job_name: ${job}\n    static_configs: [{ targets: ["${new URL(url).host}"] }]\n`,
+  );
+  const config = join(folder, 'prometheus.yml');
+  await writeFile(config, [settings, ...targets].join(''));
+  return serve(config, join(folder, 'data'));
+}
+
+const DEPLOYED = join(ROOT, 'deploy/prometheus');
+
+async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'throughline-prometheus-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+async function serve(config: string, data: string): Promise<string> {
   const port = await freePort();
   const server = spawn(
     findProgram('prometheus') ?? '',

@@ -37,6 +37,8 @@ export interface Shop {
   startWorker(settings?: Settings): Promise<Child<object>>;
   /** A relay in a process of its own, for services that run with `THROUGHLINE_RELAY=off`. */
   startRelay(settings?: Settings): Promise<Child<object>>;
+  /** A test's own process beside them, with all that they have. */
+  startAside(main: string, settings?: Settings): Promise<Child<object>>;
   /** Publishes as a stranger. */
   publish(topic: string, message: OutgoingMessage): Promise<void>;
   /** What happened at the partners for an order, in order. */
@@ -120,6 +122,7 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
       }),
     startRelay: (settings = {}) =>
       start('orders/relay-main.ts', { OTEL_SERVICE_NAME: 'order-relay', ...settings }),
+    startAside: (main, settings = {}) => start(main, settings),
     async publish(topic, message) {
       await strangers.publish(topic, [message]);
     },
