@@ -1,18 +1,5 @@
 import { errorType } from './trace/record-error.ts';
 
-/**
- * An error as fields of a log line: what it is, what it says, where, and what caused it.
- *
- * Of its own fields only numbers, booleans and texts are told: what libraries hang on errors besides (the request, its
- * headers and body, the row that did not fit) is where personal data hides.
- */
-export interface ErrorFields {
-  readonly type: string;
-  readonly message: string;
-  readonly stack: string | undefined;
-  readonly [field: string]: unknown;
-}
-
 /** Causes can go in a circle, and parts of an aggregate in the thousands. */
 const MAX_CAUSES = 5;
 const MAX_PARTS = 5;
@@ -22,7 +9,15 @@ const MAX_TEXT_CHARS = 500;
 const QUOTING = new Set(['detail', 'where', 'hint', 'internalQuery', 'query', 'body', 'text', 'input']);
 const TOLD_ALREADY = new Set(['name', 'message', 'stack', 'cause', 'errors', 'type']);
 
-/** Shape: anything that is no error stays as it is. Errors: none, whatever was thrown. */
+/**
+ * An error as fields of a log line: what it is, what it says, where, and what caused it.
+ *
+ * Of its own fields only numbers, booleans and texts are told: what libraries hang on errors besides (the request, its
+ * headers and body, the row that did not fit) is where personal data hides.
+ *
+ * Shape:  { type, message, stack, … } of an error; anything that is no error stays as it is.
+ * Errors: none, whatever was thrown.
+ */
 export function errorFields(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return error;
   const fields: Record<string, unknown> = {

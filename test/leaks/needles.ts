@@ -28,8 +28,6 @@ export function createNeedles() {
   };
 }
 
-export type Needles = ReturnType<typeof createNeedles>;
-
 /** One place where something is told: a log line, an attribute of a span, a column of a dead letter. */
 export interface Told {
   readonly where: string;
