@@ -354,7 +354,8 @@ export const METRICS = {
     kind: 'counter',
     unit: '{span}',
     labels: ['reason'],
-    meaning: 'spans that were lost: `queue_full`, or `export_failed` after all retries of the exporter',
+    meaning:
+      'spans that were lost: `queue_full`, `export_failed` after all retries; by sampling `hold_full`, `work_too_large`',
   },
   'process.cpu.time': {
     kind: 'counter',

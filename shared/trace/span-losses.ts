@@ -4,9 +4,15 @@ import { ERROR_TYPE } from './semconv.ts';
 
 const DROPPED = 'throughline.spans.dropped';
 
-/** Creates both series at 0: what the SDK counts itself is first seen at the number of the first burst. */
+const REASONS = ['queue_full', 'export_failed', 'hold_full', 'work_too_large'] as const;
+
+/** Creates every series at 0: what the SDK counts itself is first seen at the number of the first burst. */
 export function createSpanLossSeries(): void {
-  for (const reason of ['queue_full', 'export_failed']) count(DROPPED, { reason }, 0);
+  for (const reason of REASONS) countLoss(reason, 0);
+}
+
+export function countLoss(reason: (typeof REASONS)[number], spans: number): void {
+  count(DROPPED, { reason }, spans);
 }
 
 /** A meter provider for the SDK's span processors, which counts among what they tell the spans that were lost. */
@@ -27,7 +33,7 @@ function listening<Labels extends Attributes>(counter: Counter<Labels>): Counter
       counter.add(value, attributes, context);
       const error = attributes?.[ERROR_TYPE];
       if (error !== undefined)
-        count(DROPPED, { reason: error === 'queue_full' ? 'queue_full' : 'export_failed' }, value);
+        countLoss(error === 'queue_full' ? 'queue_full' : 'export_failed', value);
     },
   };
 }
