@@ -32,8 +32,7 @@ function listening<Labels extends Attributes>(counter: Counter<Labels>): Counter
     add(value, attributes, context) {
       counter.add(value, attributes, context);
       const error = attributes?.[ERROR_TYPE];
-      if (error !== undefined)
-        countLoss(error === 'queue_full' ? 'queue_full' : 'export_failed', value);
+      if (error !== undefined) countLoss(error === 'queue_full' ? 'queue_full' : 'export_failed', value);
     },
   };
 }
