@@ -324,7 +324,8 @@ export const METRICS = {
     kind: 'counter',
     unit: '{error}',
     labels: ['error.type'],
-    meaning: 'connections to PostgreSQL that were lost or refused',
+    meaning:
+      'connections to PostgreSQL that were lost or refused, and statements that it could not serve (read-only, disk full)',
   },
   'throughline.context.dropped': {
     kind: 'counter',
