@@ -77,10 +77,16 @@ function formula(report: CapacityReport, figures: WorkerFigures, wanted: Wanted)
 }
 
 function needed(plan: NonNullable<CapacityReport['plan']>): string {
-  if (plan.kind === 'unreachable')
-    return `no number of workers: handling alone takes ${time(plan.processSeconds)}`;
-  const workers = `${plan.workers} ${plan.workers === 1 ? 'worker' : 'workers'}`;
-  return `${workers}, ${percent(plan.utilisation)} used: wait for CPU + wait for a slot + handling ≤ ${time(plan.latencySeconds)}`;
+  switch (plan.kind) {
+    case 'workers': {
+      const workers = `${plan.workers} ${plan.workers === 1 ? 'worker' : 'workers'}`;
+      return `${workers}, ${percent(plan.utilisation)} used: wait for CPU + wait for a slot + handling ≤ ${time(plan.latencySeconds)}`;
+    }
+    case 'unreachable':
+      return `no number of workers: handling alone takes ${time(plan.processSeconds)}`;
+    case 'unmeasured':
+      return `nobody knows: handling takes ${time(plan.processSeconds)} or longer, and no histogram tells how much longer`;
+  }
 }
 
 export function printOutbox({ unsent, unfinished, unsentGrowth, unfinishedGrowth }: OutboxFigures): void {

@@ -90,7 +90,7 @@ export { type ChangeLimitOptions, changeLimit } from './limits/change.ts';
 export { LimitedError, LimitKeyError, UnknownLimitError } from './limits/errors.ts';
 export type { ConcurrencyLimit, JobLimit, LimitedFacts, RateLimit } from './limits/limit.ts';
 export { createLimits, type Limits, type LimitsOptions } from './limits/limits.ts';
-export { type ReplyOutbox, replyToSaga } from './saga-reply.ts';
+export { type ReplyOptions, type ReplyOutbox, replyToSaga } from './saga-reply.ts';
 export {
   createWorker,
   DuplicateHandlerError,

@@ -51,6 +51,15 @@ it('tells that the queue grows, and that no number of workers makes handling its
   });
 });
 
+it('does not plan with a percentile that is beyond what the histogram can tell', () => {
+  const slow = { ...FIGURES, processSeconds: 45, processSecondsAtShare: 10 };
+  expect(capacityOf(slow, { latencySeconds: 60, share: 0.95 }).plan).toEqual({
+    kind: 'unmeasured',
+    processSeconds: 10,
+  });
+  expect(capacityOf(slow, TARGET).plan).toMatchObject({ kind: 'unreachable' });
+});
+
 it('knows nothing of a worker that has handled nothing', () => {
   const idle = capacityOf(
     {

@@ -1,4 +1,5 @@
 import { ThroughlineError } from '../../shared/errors.ts';
+import { METRICS } from '../../shared/trace/metric-catalogue.ts';
 import { waitPercentile } from './queueing.ts';
 
 /** What the workers of one subscription did over a window, all of them together unless said. Undefined: nobody knows. */
@@ -60,7 +61,10 @@ export interface WorkerLimit {
   readonly by: 'cpu' | 'slots';
 }
 
-/** `unreachable`: handling alone takes longer than is allowed, however many there are. */
+/**
+ * `unreachable`: handling alone takes longer than is allowed, however many there are. `unmeasured`: it takes longer than
+ * its histogram can tell.
+ */
 export type Plan =
   | {
       readonly kind: 'workers';
@@ -68,13 +72,16 @@ export type Plan =
       readonly latencySeconds: number;
       readonly utilisation: number;
     }
-  | { readonly kind: 'unreachable'; readonly processSeconds: number };
+  | { readonly kind: 'unreachable'; readonly processSeconds: number }
+  | { readonly kind: 'unmeasured'; readonly processSeconds: number };
 
 export class CapacityTargetError extends ThroughlineError {
   override readonly name = 'CapacityTargetError';
   readonly code = 'CAPACITY_TARGET_INVALID';
 }
 
+/** A percentile beyond the last bucket is told as its bound, in s. */
+const LONGEST_MEASURED = METRICS['messaging.process.duration'].buckets.at(-1) ?? 0;
 /** More would be no plan. */
 const MOST_WORKERS = 100_000;
 
@@ -140,6 +147,8 @@ function planOf(figures: WorkerFigures, { latencySeconds, share }: CapacityTarge
   const { slots, processSeconds = 0, processSecondsAtShare = processSeconds } = figures;
   if (processSecondsAtShare >= latencySeconds)
     return { kind: 'unreachable', processSeconds: processSecondsAtShare };
+  if (processSecondsAtShare >= LONGEST_MEASURED)
+    return { kind: 'unmeasured', processSeconds: processSecondsAtShare };
   const arrivalsPerSecond = load.deliveriesPerSecond;
   const latencyWith = (workers: number) =>
     waitPercentile(

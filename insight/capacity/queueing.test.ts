@@ -36,3 +36,7 @@ it('waits less with each further server, and longer the more arrives', () => {
     }),
   );
 });
+
+it('takes no longer for a billion servers than for those that are busy', () => {
+  expect(erlangC(1e15, 1_000)).toBe(0);
+});

@@ -4,6 +4,9 @@
  * Source: A. K. Erlang, 1917; in today's words any text on queueing, "Erlang C".
  */
 
+/** A smaller share is none: no percentile is asked for that is so near to 1. */
+const NOBODY = 1e-20;
+
 /**
  * The share of work that finds every server busy.
  *
@@ -15,7 +18,10 @@ export function erlangC(servers: number, load: number): number {
   if (load >= servers) return 1;
   // Erlang B by its recurrence, which needs no factorials, then C from B.
   let blocked = 1;
-  for (let server = 1; server <= servers; server++) blocked = (load * blocked) / (server + load * blocked);
+  for (let server = 1; server <= servers; server++) {
+    blocked = (load * blocked) / (server + load * blocked);
+    if (blocked < NOBODY) return 0; // more servers only make it less, and there may be billions
+  }
   return blocked / (1 - (load / servers) * (1 - blocked));
 }
 

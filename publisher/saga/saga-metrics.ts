@@ -5,6 +5,7 @@ import type { ActiveSaga } from './active-saga.ts';
 import type { Saga } from './define.ts';
 import type { AttemptSpan, SagaEvent } from './event.ts';
 import type { SagaPhase, SagaState } from './machine.ts';
+import { signalWaitMs } from './waits.ts';
 
 const STARTED = 'throughline.sagas.started';
 const FAILED = 'throughline.sagas.failed';
@@ -67,14 +68,6 @@ function recordAttempt({ definition, shape }: ActiveSaga, event: Ended): void {
 function outcomeOf(event: Ended): 'succeeded' | 'retried' | 'failed' {
   if (event.kind === 'completed' || event.kind === 'undone') return 'succeeded';
   return event.retryAtMs === undefined ? 'failed' : 'retried';
-}
-
-function signalWaitMs({ history, shape }: ActiveSaga): number {
-  const jobs = new Set(shape.steps.flatMap(({ name, kind }) => (kind === 'job' ? name : [])));
-  return history.reduce((sum, event) => {
-    const isStep = event.kind === 'completed' || event.kind === 'failed';
-    return isStep && !jobs.has(event.step) ? sum + (event.waitMs ?? 0) : sum;
-  }, 0);
 }
 
 /** Made once a definition: a saga is many thousands of attempts a second. */

@@ -27,6 +27,7 @@ import {
 } from './attempt-spans.ts';
 import type { AttemptSpan, SagaEvent } from './event.ts';
 import type { SagaState } from './machine.ts';
+import { signalWaitMs } from './waits.ts';
 
 /**
  * Emits the saga's span: at its end, and when it is stuck, which may last.
@@ -34,7 +35,8 @@ import type { SagaState } from './machine.ts';
  * When the process that began the saga died, its request may never have been reported, and in a trace that was not sampled
  * it never is: the saga is then a root in the request's trace, links to it, and is told whole, from the journal. Of sagas
  * that were not sampled those are told that failed, in which an attempt was kept (attempt-spans.ts: S4), or that were slow
- * without the time in which they waited.
+ * without the time in which they waited for a signal. A job that lay in a queue made its order slow, and no span of a worker
+ * says so.
  */
 export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): void {
   const outcome = state.phase;
@@ -42,7 +44,7 @@ export function tellSaga(saga: ActiveSaga, state: SagaState, endMs: number): voi
   const waitMs = saga.history.reduce((sum, event) => sum + (('waitMs' in event && event.waitMs) || 0), 0);
   const isLost =
     !wasSampled(saga.span.self) &&
-    (isFailed || saga.history.some(wasKept) || isSlow(endMs - saga.span.startMs - waitMs));
+    (isFailed || saga.history.some(wasKept) || isSlow(endMs - saga.span.startMs - signalWaitMs(saga)));
   const isRoot = isLost || state.wasTakenOver;
   emitReservedSpan(saga.span, {
     endMs,

@@ -3,7 +3,7 @@ import { readSaga } from '../../publisher/saga/index.ts';
 import type { Database } from '../../shared/storage/database.ts';
 import { spanContextOf } from '../../shared/trace/carrier.ts';
 import { isOrderKept, thresholdOf } from '../../shared/trace/sampling.ts';
-import { ORDER_KEY, SAGA_WAIT_MS, SAMPLING_KEPT } from '../../shared/trace/semconv.ts';
+import { ORDER_KEY, SAMPLING_KEPT } from '../../shared/trace/semconv.ts';
 import { type Fate, fateOf, hasFailed, orderKeyOf } from './fate.ts';
 
 export interface AuditOptions {
@@ -19,7 +19,7 @@ export interface Audit {
   readonly orders: number;
   /** Orders of which any span came, by fate. */
   readonly kept: Readonly<Record<Fate, { readonly orders: number; readonly kept: number }>>;
-  /** Of the orders with which nothing was the matter, and that were not slow by themselves. */
+  /** Of the orders with which nothing was the matter, those that were kept though they were not slow. */
   readonly keptShare: number;
   readonly slowByItself: number;
   readonly spans: number;
@@ -63,17 +63,18 @@ export async function audit({ spans, database, sagaIds, keep, slowMs }: AuditOpt
   return {
     orders: sagaIds.length,
     kept: kept as Audit['kept'],
-    keptShare: (keptPlain - slowByItself) / (orders - slowByItself),
+    // What the coin keeps is not told to be slow: the others are all that it dropped.
+    keptShare: (keptPlain - slowByItself) / orders,
     slowByItself,
     spans: spans.length,
     problems,
   };
 }
 
+/** None of these orders waits for a customer: all of its time counts. */
 function isKeptAsSlow({ name, attributes, startMs, endMs }: SpanRecord, slowMs: number): boolean {
   if (attributes[SAMPLING_KEPT] === 'slow') return true;
-  const waitMs = Number(attributes[SAGA_WAIT_MS] ?? 0);
-  return name === SAGA_SPAN && attributes[SAMPLING_KEPT] === 'journal' && endMs - startMs - waitMs >= slowMs;
+  return name === SAGA_SPAN && attributes[SAMPLING_KEPT] === 'journal' && endMs - startMs >= slowMs;
 }
 
 const SAGA_SPAN = 'saga load-order';

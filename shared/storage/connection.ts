@@ -1,6 +1,6 @@
 import type { PoolClient, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import { MAX_TIMER_MS } from '../max-timer.ts';
-import { isConnectionLost, unavailable } from './errors.ts';
+import { isConnectionLost, isServerFault, unavailable } from './errors.ts';
 import type { SqlClient } from './sql-client.ts';
 
 /**
@@ -19,12 +19,17 @@ export interface Connection extends SqlClient {
 export interface ConnectionOptions {
   /** Called once, with what says so. */
   readonly onLost: (error: unknown) => void;
+  /** Called with each answer that says that the server cannot serve. */
+  readonly onFault: (error: unknown) => void;
   /** Answers are awaited for as long as they take. */
   readonly isPatient: boolean;
 }
 
 /** Its statements fail with DatabaseUnavailableError once it is lost, and from then on at once. */
-export function takeConnection(client: PoolClient, { onLost, isPatient }: ConnectionOptions): Connection {
+export function takeConnection(
+  client: PoolClient,
+  { onLost, onFault, isPatient }: ConnectionOptions,
+): Connection {
   let firstError: unknown;
   let loss: unknown;
   const lose = (error: unknown) => {
@@ -40,6 +45,7 @@ export function takeConnection(client: PoolClient, { onLost, isPatient }: Connec
         return await run<Row>(client, isPatient ? patient(statement, values) : statement, values);
       } catch (error) {
         firstError ??= error;
+        if (isServerFault(error)) onFault(error);
         if (!isConnectionLost(error)) throw error;
         lose(error);
         throw unavailable(error, true);

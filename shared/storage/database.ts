@@ -97,7 +97,11 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 
   const take = async (begin: boolean, { isPatient = false }: TransactionOptions = {}): Promise<Connection> =>
-    takeConnection(await acquire(begin), { onLost: (error) => lost(logger, error), isPatient });
+    takeConnection(await acquire(begin), {
+      onLost: (error) => lost(logger, error),
+      onFault: (error) => cannotServe(logger, error),
+      isPatient,
+    });
 
   return {
     async query(statement, values) {
@@ -188,6 +192,11 @@ async function connect(pool: pg.Pool, begin: boolean): Promise<PoolClient> {
 function kyselyOn<Tables>(connect: () => Promise<Pick<Connection, 'query' | 'release'>>): Kysely<Tables> {
   const pool = { connect, end: async () => {} } as unknown as pg.Pool;
   return new KyselyOf<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
+
+function cannotServe(logger: Logger | undefined, error: unknown): void {
+  count('throughline.database.errors', { [ERROR_TYPE]: lossType(error) });
+  logger?.warn({ err: error }, 'PostgreSQL cannot serve');
 }
 
 function lost(logger: Logger | undefined, error: unknown): void {

@@ -43,12 +43,29 @@ const LOST_CODES = new Set([
   'EAI_AGAIN',
   'ENOENT',
 ]);
+/**
+ * The server is there and cannot serve: 25006, it takes no writes (a failover's old or new standby); classes 53, no memory or
+ * disk; 58, a system call failed; XX, its own fault or damaged data. Not what a statement brought upon itself.
+ */
+const FAULT_STATES = [
+  '25006',
+  '53000',
+  '53100',
+  '53200',
+  '53400',
+  '58000',
+  '58030',
+  'XX000',
+  'XX001',
+  'XX002',
+];
 const OTHER = '_OTHER';
 /** What `throughline.database.errors` tells apart; each is there at 0 from the start. */
 export const LOSS_TYPES: readonly string[] = [
   ...LOST_STATES,
   ...LOST_CODES,
   ...['08000', '08001', '08003', '08004', '08006'],
+  ...FAULT_STATES,
   OTHER,
 ];
 
@@ -73,4 +90,9 @@ export function isConnectionLost(error: unknown): boolean {
   const { code } = error as { code?: unknown };
   if (typeof code === 'string') return LOST_STATES.has(code) || LOST_CODES.has(code) || code.startsWith('08');
   return LOST_MESSAGES.some((message) => error.message.startsWith(message)); // pg gives these no code
+}
+
+/** Whether the server itself says that it cannot do what it was asked for, whatever it was. */
+export function isServerFault(error: unknown): boolean {
+  return error instanceof Error && FAULT_STATES.includes(String((error as { code?: unknown }).code));
 }

@@ -324,7 +324,8 @@ export const METRICS = {
     kind: 'counter',
     unit: '{error}',
     labels: ['error.type'],
-    meaning: 'connections to PostgreSQL that were lost or refused',
+    meaning:
+      'connections to PostgreSQL that were lost or refused, and statements that it could not serve (read-only, disk full)',
   },
   'throughline.context.dropped': {
     kind: 'counter',
@@ -355,7 +356,7 @@ export const METRICS = {
     unit: '{span}',
     labels: ['reason'],
     meaning:
-      'spans that were lost: `queue_full`; `export_failed` after all retries of the exporter or when its time was up; `rejected` by the receiver',
+      'spans that were lost: `queue_full`; `export_failed` after all retries or when its time was up; `rejected` by the receiver; by sampling `hold_full`, `work_too_large`',
   },
   'process.cpu.time': {
     kind: 'counter',

@@ -6,7 +6,7 @@ import {
 } from '@opentelemetry/otlp-exporter-base/node-http';
 import { ProtobufTraceSerializer, TraceExporterMetricsHelper } from '@opentelemetry/otlp-transformer';
 import { type BoundedExporter, boundExporter } from './bounded-exporter.ts';
-import { countRejected } from './span-losses.ts';
+import { countLoss } from './span-losses.ts';
 
 type Serializer = typeof ProtobufTraceSerializer;
 type Spans = Parameters<Serializer['serializeRequest']>[0];
@@ -50,7 +50,7 @@ export function createOtlpSpansExporter(options: OtlpSpansOptions): BoundedExpor
       const response = ProtobufTraceSerializer.deserializeResponse(data);
       // It is a stranger's number: no more can be lost than there were.
       const rejected = Number(response.partialSuccess?.rejectedSpans ?? 0);
-      if (rejected > 0) countRejected(Math.min(rejected, maxSpans));
+      if (rejected > 0) countLoss('rejected', Math.min(rejected, maxSpans));
       return response;
     },
   };

@@ -20,7 +20,8 @@ test('Prometheus gets what was counted, and nothing is anywhere else', async () 
   expect(text).toContain(
     '# TYPE throughline_partner_calls_total counter\nthroughline_partner_calls_total{partner="card",effect="redeem",outcome="done"} 3\n',
   );
-  expect(text).toContain('throughline_spans_dropped_total{reason="queue_full"} 0');
+  for (const reason of ['queue_full', 'export_failed', 'hold_full', 'work_too_large'])
+    expect(text).toContain(`throughline_spans_dropped_total{reason="${reason}"} 0`);
   expect((await fetch(url.replace('/metrics', '/'))).status).toBe(404);
   expect((await fetch(url, { method: 'POST', body: 'x' })).status).toBe(405);
   await telemetry.shutdown();

@@ -34,6 +34,10 @@ interface Work<Span> {
   isOpen: boolean;
   hasRootEnded: boolean;
   verdict: Verdict;
+  /** It was too large to be held to its end. */
+  isCutShort: boolean;
+  /** Spans that were not forwarded since: were they lost? That its end tells. */
+  leftOut: number;
 }
 
 /** A piece of work with more spans than this is not held any longer. */
@@ -48,6 +52,8 @@ const EVERYTHING: Verdict = { kind: 'all' };
  * H2. When its root ends, a work is forwarded whole, and what still ends in it later is forwarded at once.
  * H3. What the root learnt while it ran (whose order it is) its spans inherit before they are forwarded.
  * H4. With a tail, forwarded is what it keeps. A failure that comes after its work was dropped is forwarded alone.
+ * H5. A work that is too large to be held is decided on by what is known then. If it fails or is slow afterwards, it is
+ *     forwarded from there on, and what was left out before is counted as lost.
  */
 export function createSpanHold<Span extends EndedSpan>({
   forward,
@@ -60,6 +66,8 @@ export function createSpanHold<Span extends EndedSpan>({
   const pass = (work: Work<Span>, span: Span, verdict = work.verdict) => {
     if (work.hasRootEnded && work.root !== span) inherit(work.root, span); // H3
     if (!tail || tail.admits(span, verdict)) forward(span);
+    else if (work.isCutShort && !work.hasRootEnded) work.leftOut += 1;
+    else tail.drop('coin');
   };
   const close = (work: Work<Span>, because?: KeptBecause) => {
     work.isOpen = false;
@@ -72,10 +80,17 @@ export function createSpanHold<Span extends EndedSpan>({
     if (tail && undecided >= maxUndecided && !isSampled(span.spanContext())) return tail.drop('hold_full');
     work.held.push(span);
     undecided += 1;
-    if (work.held.length > MAX_HELD) close(work);
+    if (work.held.length <= MAX_HELD) return;
+    work.isCutShort = true;
+    close(work);
   };
   /** H4. */
   const late = (span: Span): Verdict => tail?.judge(span, []) ?? EVERYTHING;
+  /** H5. */
+  const settle = (work: Work<Span>) => {
+    if (work.leftOut > 0) tail?.drop(work.verdict.kind === 'all' ? 'work_too_large' : 'coin', work.leftOut);
+    work.leftOut = 0;
+  };
   return {
     started(span, parent) {
       const { spanId } = span.spanContext();
@@ -86,6 +101,8 @@ export function createSpanHold<Span extends EndedSpan>({
         isOpen: true,
         hasRootEnded: false,
         verdict: EVERYTHING,
+        isCutShort: false,
+        leftOut: 0,
       });
       live.set(spanId, (parent && live.get(parent.spanId)) ?? own()); // H1
     },
@@ -95,12 +112,16 @@ export function createSpanHold<Span extends EndedSpan>({
       live.delete(spanId);
       if (!work) {
         if (!tail || tail.admits(span, late(span))) forward(span);
+        else tail.drop('coin');
         return;
       }
       if (work.isOpen && work.rootId !== spanId) return hold(work, span);
       if (work.rootId === spanId) work.hasRootEnded = true;
       if (work.isOpen) close(work); // H2
-      pass(work, span, work.verdict.kind === 'none' ? late(span) : work.verdict);
+      const verdict = work.verdict.kind === 'none' ? late(span) : work.verdict;
+      if (work.isCutShort && verdict.kind === 'all') work.verdict = verdict;
+      if (work.rootId === spanId) settle(work);
+      pass(work, span, verdict);
     },
     release(of, because) {
       const work = live.get(of.spanId);

@@ -4,14 +4,16 @@ import { ERROR_TYPE } from './semconv.ts';
 
 const DROPPED = 'throughline.spans.dropped';
 
-/** Creates the series at 0: what the SDK counts itself is first seen at the number of the first burst. */
+/** `rejected`: the receiver took them and did not keep them; the SDK counts them as sent. */
+const REASONS = ['queue_full', 'export_failed', 'rejected', 'hold_full', 'work_too_large'] as const;
+
+/** Creates every series at 0: what the SDK counts itself is first seen at the number of the first burst. */
 export function createSpanLossSeries(): void {
-  for (const reason of ['queue_full', 'export_failed', 'rejected']) count(DROPPED, { reason }, 0);
+  for (const reason of REASONS) countLoss(reason, 0);
 }
 
-/** Spans that the receiver took and did not keep: the SDK counts them as sent. */
-export function countRejected(spans: number): void {
-  count(DROPPED, { reason: 'rejected' }, spans);
+export function countLoss(reason: (typeof REASONS)[number], spans: number): void {
+  count(DROPPED, { reason }, spans);
 }
 
 /** A meter provider for the SDK's span processors, which counts among what they tell the spans that were lost. */
@@ -31,8 +33,7 @@ function listening<Labels extends Attributes>(counter: Counter<Labels>): Counter
     add(value, attributes, context) {
       counter.add(value, attributes, context);
       const error = attributes?.[ERROR_TYPE];
-      if (error !== undefined)
-        count(DROPPED, { reason: error === 'queue_full' ? 'queue_full' : 'export_failed' }, value);
+      if (error !== undefined) countLoss(error === 'queue_full' ? 'queue_full' : 'export_failed', value);
     },
   };
 }

@@ -175,9 +175,40 @@ test('memory is bounded: beyond it spans that wait for a decision are dropped an
     return root.span;
   });
   expect(await observed.sum('throughline.sampling.dropped', { reason: 'hold_full' })).toBe(80_000 - 65_536);
+  expect(await observed.sum('throughline.spans.dropped', { reason: 'hold_full' })).toBe(80_000 - 65_536);
   for (const span of roots) span.end();
   start('afterwards').span.setStatus({ code: SpanStatusCode.ERROR }).end();
   expect(await names(observed)).toEqual(['afterwards']);
+});
+
+describe('work that is too large to be held to its end', () => {
+  const large = (observed: TestTelemetry) => {
+    const root = start('import', { parent: withOrderKey(ROOT_CONTEXT, 'o-1') });
+    const call = () => start('call', { parent: root.below }).span;
+    for (let number = 0; number < 2_049; number++) call().end();
+    const dropped = (reason: string) => observed.sum('throughline.sampling.dropped', { reason });
+    return { ...root, call, dropped };
+  };
+
+  test('is dropped with the coin if it ends well', async () => {
+    const observed = sample({ keep: 0 });
+    const { span, call, dropped } = large(observed);
+    call().end();
+    span.end();
+    expect(await names(observed)).toEqual([]);
+    expect([await dropped('coin'), await dropped('work_too_large')]).toEqual([2_051, 0]);
+  });
+
+  test('is kept from its first failure on, and what was dropped before is counted as lost', async () => {
+    const observed = sample({ keep: 0 });
+    const { span, call, dropped } = large(observed);
+    call().setStatus({ code: SpanStatusCode.ERROR }).end();
+    call().end();
+    span.end();
+    expect(await names(observed)).toEqual(['call', 'call', 'import']);
+    expect([await dropped('coin'), await dropped('work_too_large')]).toEqual([0, 2_049]);
+    expect(await observed.sum('throughline.spans.dropped', { reason: 'work_too_large' })).toBe(2_049);
+  });
 });
 
 test('nothing is slow where everything is kept', () => {

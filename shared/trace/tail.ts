@@ -12,6 +12,7 @@ import {
   thresholdOf,
 } from './sampling.ts';
 import { ORDER_KEY, SAMPLING_KEPT, SPAN_WAITS } from './semconv.ts';
+import { countLoss } from './span-losses.ts';
 
 /** As much of a span as the decision at its end needs. */
 export interface TailSpan {
@@ -31,17 +32,22 @@ export type Verdict =
   | { readonly kind: 'all'; readonly because?: KeptBecause }
   | { readonly kind: 'own' | 'none' };
 
+/**
+ * `hold_full`: too many spans waited for a decision. `work_too_large`: its work was not held to its end, and then failed or
+ * was slow.
+ */
 export type DropReason = 'coin' | 'hold_full' | 'work_too_large';
 
 /** Decides on a piece of work of this process (span-hold.ts) once it is known how it went. */
 export interface Tail<Span> {
   /** `because`: what the caller knows of the work that its spans do not say yet. */
   judge(root: Span, spans: readonly Span[], because?: KeptBecause): Verdict;
-  /** Whether the span is handed on; then its context says that it was sampled. What is not is counted. */
-  admits(span: Span, verdict: Verdict, reason?: DropReason): boolean;
+  /** Whether the span is handed on; then its context says that it was sampled. */
+  admits(span: Span, verdict: Verdict): boolean;
   /** From now on the span's context says that it is kept: what it has caused afterwards is sampled as well. */
   keep(span: Span, verdict: Verdict): void;
-  drop(reason: DropReason): void;
+  /** Counts spans that are not handed on; what was not the coin's doing is lost, and told as such (span-losses.ts). */
+  drop(reason: DropReason, spans?: number): void;
   readonly dropped: Readonly<Record<DropReason, number>>;
   readonly kept: Readonly<Record<KeptBecause, number>>;
 }
@@ -70,8 +76,9 @@ export function createTail<Span extends TailSpan>({
   return {
     dropped,
     kept,
-    drop: (reason) => {
-      dropped[reason] += 1;
+    drop: (reason, spans = 1) => {
+      dropped[reason] += spans;
+      if (reason !== 'coin') countLoss(reason, spans);
     },
     judge(root, spans, because) {
       if (because !== undefined) return { kind: 'all', because };
@@ -83,10 +90,9 @@ export function createTail<Span extends TailSpan>({
       const isOwn = isSampled(root.spanContext()) || spans.some((span) => isSampled(span.spanContext()));
       return { kind: isOwn ? 'own' : 'none' };
     },
-    admits(span, verdict, reason = 'coin') {
+    admits(span, verdict) {
       const isAdmitted = verdict.kind === 'all' || (verdict.kind === 'own' && isOwn(span));
       if (isAdmitted) mark(span, verdict.kind === 'all' ? verdict.because : undefined);
-      else dropped[reason] += 1;
       return isAdmitted;
     },
     keep: (span, verdict) => {

@@ -76,3 +76,38 @@ test('while the database is away that is counted, the last numbers stand, and no
   await postgres.start();
   expect(await gauges()).toMatchObject({ unsent: 0 });
 });
+
+test('a database that does not answer in time is counted, the last numbers stand, and what it says at last is told', async () => {
+  const database = openDatabase({ connectionString: db.url, lockTimeoutMs: 0, statementTimeoutMs: 0 });
+  const observed = observeOutbox(database);
+  onTestFinished(async () => {
+    observed.stop();
+    await database.close();
+  });
+  expect(await gauges()).toMatchObject({ unsent: 0 });
+  const late = () => telemetry.sum('throughline.database.errors', { 'error.type': 'ETIMEDOUT' });
+  const before = await late();
+  const outbox = createOutbox({ database: db.database, source: 'shop' });
+  await db.database.transaction(async (tx) => {
+    await tx.query('LOCK TABLE throughline.outbox IN ACCESS EXCLUSIVE MODE');
+    await outbox.enqueueAll(tx, note, [{ payload: {}, jobId: 'locked' }]);
+    expect(await telemetry.gauge('throughline.outbox.unsent')).toBe(0); // it would wait for ever
+    expect(await late()).toBeGreaterThan(before);
+  });
+  await expect.poll(() => telemetry.gauge('throughline.outbox.unsent')).toBe(1);
+});
+
+test('collections at the same time ask the database once', async () => {
+  let asked = 0;
+  const query = ((statement: string) => {
+    asked += 1;
+    return db.database.query(statement);
+  }) as typeof db.database.query;
+  const observed = observeOutbox({ ...db.database, query });
+  onTestFinished(() => observed.stop());
+  const read = () => telemetry.gauge('throughline.outbox.unsent');
+  expect(await Promise.all([read(), read(), read()])).toEqual([0, 0, 0]);
+  expect(asked).toBe(1);
+  await read();
+  expect(asked).toBe(2);
+});

@@ -6,7 +6,7 @@ import { replyToSaga } from '../../subscriber/index.ts';
 import { findDisconnections, normalisedTree } from '../../testing/index.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
 import { EMBEDDED } from '../support/pubsub-target.ts';
-import { createSagaSystem, JOBS, type SagaSystem } from '../support/saga-system.ts';
+import { createSagaSystem, JOBS, RESULTS, type SagaSystem } from '../support/saga-system.ts';
 import { type Stage, startStage } from '../support/stage.ts';
 
 const retry = { maxAttempts: 2, minBackoffMs: 10, maxBackoffMs: 20 };
@@ -59,11 +59,16 @@ beforeAll(async () => {
   system = await createSagaSystem(stage, { sagas: [order] });
   const { worker, outbox } = system;
   worker.handle(
-    ...replyToSaga(outbox, setUp, async ({ payload: { domain, fail }, attempt }) => {
-      effects.push(`set up ${domain}, attempt ${attempt}`);
-      if (fail) throw new Error('the directory is down');
-      return { customer: `c-${domain}` };
-    }),
+    ...replyToSaga(
+      outbox,
+      setUp,
+      async ({ payload: { domain, fail }, attempt }) => {
+        effects.push(`set up ${domain}, attempt ${attempt}`);
+        if (fail) throw new Error('the directory is down');
+        return { customer: `c-${domain}` };
+      },
+      { topics: [RESULTS] },
+    ),
   );
   worker.handle(
     ...replyToSaga(outbox, tearDown, async ({ payload: { domain, customer } }) => {
@@ -147,5 +152,28 @@ test('a compensation that is a job gets what the step returned', async () => {
   const kinds = (await readSaga(system.db.database, sagaId))?.history.map(({ event }) => event.kind);
   expect(kinds).toEqual(['completed', 'dispatched', 'completed', 'failed', 'dispatched', 'undone', 'undone']);
   const { rows } = await system.db.database.query('SELECT job_id FROM throughline.outbox');
+  expect(rows).toEqual([]);
+});
+
+test('a job does not run when a stranger names the topic of its result, and nothing is told there', async () => {
+  effects.length = 0;
+  const forged = { 'throughline-saga': 'none', 'throughline-saga-reply': 'nowhere' };
+  const { database } = system.db;
+  await database.transaction((tx) =>
+    system.outbox.enqueue(
+      tx,
+      setUp,
+      { domain: 'x', fail: false },
+      { jobId: 'forged', orderKey: 'o-4', attributes: forged },
+    ),
+  );
+  const inbox = async () =>
+    (await database.query(`SELECT state, reason FROM throughline.inbox WHERE job_id = 'forged'`)).rows[0];
+  await expect.poll(inbox).toEqual({
+    state: 'dead',
+    reason: 'throughline-saga-reply: results are not told on "nowhere"',
+  });
+  expect(effects).toEqual([]);
+  const { rows } = await database.query(`SELECT job_id FROM throughline.outbox WHERE topic = 'nowhere'`);
   expect(rows).toEqual([]);
 });

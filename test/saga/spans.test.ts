@@ -4,7 +4,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { AttemptSpan } from '../../publisher/saga/event.ts';
 import { defineSaga, readSaga, skip, suspend } from '../../publisher/saga/index.ts';
-import { inSpan, startTelemetry, type Telemetry, type TelemetryOptions } from '../../shared/index.ts';
+import {
+  defineJob,
+  inSpan,
+  startTelemetry,
+  type Telemetry,
+  type TelemetryOptions,
+} from '../../shared/index.ts';
 import {
   createSpanCollector,
   findDisconnections,
@@ -438,5 +444,27 @@ describe('in an order that its coin drops', () => {
     expect(findDisconnections(spans, 'o-23')).toEqual([]);
     expect(named(spans, 'capture').attributes).toMatchObject({ 'throughline.kept': 'slow' });
     expect(spans.filter(({ attributes }) => attributes['order.event_id'] === 'o-22')).toEqual([]);
+  });
+
+  test('an order is slow when its job lies in a queue, though no process had much to do', async () => {
+    observe(dropped);
+    const empty = z.strictObject({});
+    const queued = defineSaga({ name: 'queued', version: 1, input: empty })
+      .job('set-up', {
+        job: defineJob({ name: 'set-up', version: 1, topic: 'jobs', payload: empty }),
+        payload: () => ({}),
+        result: z.null(),
+        compensate: skip('the last one'),
+      })
+      .build();
+    const engine = await lab.start([queued]);
+    const { sagaId } = await engine.begin(queued, {}, { orderKey: 'o-24' });
+    await lab.reaches(sagaId, 'waiting');
+    await slowly(); // the queue
+    await lab.jobDone(engine, sagaId, 'set-up', null);
+    expect(await engine.ended(sagaId, { timeoutMs: 5_000 })).toBe('confirmed');
+    const spans = await spansOf();
+    expect(findDisconnections(spans, 'o-24')).toEqual([]);
+    expect(keptOf(spans)).toEqual({ 'saga queued': 'journal', 'step set-up': 'journal' });
   });
 });

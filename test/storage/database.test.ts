@@ -92,6 +92,16 @@ describe('a transaction', () => {
   });
 });
 
+test('a server that takes no writes is counted, as what it says', async () => {
+  const standby = open({ connectionString: `${db.url}?options=-c%20default_transaction_read_only%3Don` });
+  const readOnly = async (work: Promise<unknown>) => expect(work).rejects.toMatchObject({ code: '25006' });
+  await readOnly(standby.query('INSERT INTO kept VALUES (1)'));
+  await readOnly(standby.transaction((tx) => tx.query('INSERT INTO kept VALUES (1)')));
+  expect(await telemetry.sum('throughline.database.errors', { 'error.type': '25006' })).toBe(2);
+  await expect(standby.query('SELECT nonsense')).rejects.toMatchObject({ code: '42703' });
+  expect(await telemetry.sum('throughline.database.errors')).toBe(2);
+});
+
 describe('time-outs', () => {
   test('a statement that takes too long is cancelled, and the connection stays usable', async () => {
     const impatient = open({ statementTimeoutMs: 50, maxConnections: 1 });
