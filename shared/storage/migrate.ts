@@ -144,8 +144,10 @@ async function changedCatalog(
   last: AppliedRow | undefined,
 ): Promise<string[]> {
   if (!last) return [];
-  const expected = new Set(last.catalog);
-  const actual = new Set(await describeSchema(client, set.schema));
+  // PostgreSQL names a table with its schema or without, depending on who asks: a role's search path has the schema of its name.
+  const unqualified = (line: string) => line.replaceAll(`${set.schema}.`, '');
+  const expected = new Set(last.catalog.map(unqualified));
+  const actual = new Set((await describeSchema(client, set.schema)).map(unqualified));
   return [
     ...[...expected].filter((line) => !actual.has(line)).map((line) => `${set.schema}: missing: ${line}`),
     ...[...actual]

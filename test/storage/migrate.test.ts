@@ -189,6 +189,20 @@ test.each(DRIFTS)('drift is named: %s', async (_, change, told) => {
   await expect(assertMigrated(database, [set])).rejects.toThrow(told);
 });
 
+test('whose search path has the schema in it makes no difference', async () => {
+  const lines: Migration = {
+    name: '0001-lines',
+    sql: `CREATE TABLE ${schema}.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
+      CREATE TABLE ${schema}.lines (order_id bigint REFERENCES ${schema}.orders (id))`,
+  };
+  const options = `-c search_path=${schema}`; // as a role of the schema's name has it
+  const owner = openDatabase({ connectionString: `${db.url}?options=${encodeURIComponent(options)}` });
+  await migrate(owner, setOf(lines));
+  expect((await migrationStatus(owner, setOf(lines))).drift).toEqual([]);
+  expect((await migrationStatus(database, setOf(lines))).drift).toEqual([]);
+  await owner.close();
+});
+
 test('a migration that was added between applied ones is applied, and is no drift', async () => {
   const between = { name: '0002-between', sql: `CREATE TABLE ${schema}.between (id integer)` };
   const last = { name: '0003-last', sql: `CREATE TABLE ${schema}.last (id integer)` };
