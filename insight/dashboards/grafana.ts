@@ -20,6 +20,7 @@ const UNITS: Readonly<Record<Unit, string>> = {
   'per minute': 'cpm',
   seconds: 's',
   share: 'percentunit',
+  cores: 'none',
   bytes: 'bytes',
   times: 'short',
 };

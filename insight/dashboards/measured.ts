@@ -17,7 +17,10 @@ export type HistogramName = Named<'histogram'>;
 /** Each process tells its own: they may be added. */
 export type ProcessGauge =
   | Extract<keyof typeof FOREIGN_METRICS, Named<'gauge'>>
-  | 'throughline.limit.waiting';
+  | 'process.memory.usage'
+  | 'throughline.limit.waiting'
+  | 'throughline.worker.max_in_flight'
+  | 'throughline.worker.running';
 /** Read from PostgreSQL: each process says the same, and to add them would count everything once for each. */
 export type StoredGauge = Exclude<Named<'gauge'>, ProcessGauge>;
 

@@ -58,6 +58,28 @@ const QUEUE: readonly Panel[] = [
 
 const WORK: readonly Panel[] = [
   {
+    title: 'Are the workers full?',
+    help: 'Deliveries that are handled now, and how many may be, all workers together. Full while CPU is free: raise `maxInFlight`, or start more.',
+    as: 'lines',
+    unit: 'count',
+    lines: [
+      {
+        query: told('sum', 'throughline.worker.running', {
+          where: SUBSCRIPTION,
+          by: ['messaging.destination.subscription.name'],
+        }),
+        legend: '{{messaging_destination_subscription_name}}: running',
+      },
+      {
+        query: told('sum', 'throughline.worker.max_in_flight', {
+          where: SUBSCRIPTION,
+          by: ['messaging.destination.subscription.name'],
+        }),
+        legend: '{{messaging_destination_subscription_name}}: at most',
+      },
+    ],
+  },
+  {
     title: 'What becomes of deliveries?',
     help: 'By outcome. Nothing at all while jobs are unfinished: is a worker up, and can it pull?',
     as: 'stack',

@@ -2,7 +2,7 @@ import type { LabelOf, MetricName } from './measured.ts';
 import type { Query } from './query.ts';
 
 /** What a value counts. Rates are `… a second`, or `… a minute` where a second is too short. */
-export type Unit = 'count' | 'per second' | 'per minute' | 'seconds' | 'share' | 'bytes' | 'times';
+export type Unit = 'count' | 'per second' | 'per minute' | 'seconds' | 'share' | 'bytes' | 'times' | 'cores';
 
 export interface Line {
   readonly query: Query;

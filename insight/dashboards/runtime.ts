@@ -11,6 +11,7 @@ const NODE: readonly Panel[] = [
     help: '1: Prometheus reaches it. 0: it has gone, or does not listen where prometheus.yml says.',
     as: 'lines',
     unit: 'count',
+    alerts: ['ProcessesDown'],
     lines: [{ query: reached(), legend: NAMED }],
   },
   {
@@ -21,6 +22,13 @@ const NODE: readonly Panel[] = [
     lines: [
       { query: told('max', 'nodejs.eventloop.utilization', { where: PROCESS, by: EACH }), legend: NAMED },
     ],
+  },
+  {
+    title: 'How much CPU does it use?',
+    help: 'Cores, garbage collection and compiler threads included. At 1 its event loop has no more to give: `throughline capacity` says how many it takes.',
+    as: 'lines',
+    unit: 'cores',
+    lines: [{ query: perSecond('process.cpu.time', { where: PROCESS, by: EACH }), legend: NAMED }],
   },
   {
     title: 'How late are timers?',
@@ -37,6 +45,13 @@ const NODE: readonly Panel[] = [
     as: 'lines',
     unit: 'bytes',
     lines: [{ query: told('sum', 'v8js.memory.heap.used', { where: PROCESS, by: EACH }), legend: NAMED }],
+  },
+  {
+    title: 'How much memory has it in all?',
+    help: 'Resident: heap, buffers, code and stacks. What the container is allowed is the limit.',
+    as: 'lines',
+    unit: 'bytes',
+    lines: [{ query: told('max', 'process.memory.usage', { where: PROCESS, by: EACH }), legend: NAMED }],
   },
   {
     title: 'How much time goes into garbage collection?',
