@@ -54,7 +54,7 @@ async function run(): Promise<void> {
   const onLog = (text: string, main: string) => void logs.set(main, (logs.get(main) ?? '') + text);
   const role = `leak_${own.url.slice(-12)}`;
   await database.query(
-    `CREATE ROLE ${role} SUPERUSER LOGIN PASSWORD '${needles.databasePassword}'; ALTER ROLE ${role} SET search_path = throughline, public`, // of a server that ends with the tests
+    `CREATE ROLE ${role} SUPERUSER LOGIN PASSWORD '${needles.databasePassword}'`, // of a server that ends with the tests
   );
   const url = new URL(own.url);
   url.username = role;

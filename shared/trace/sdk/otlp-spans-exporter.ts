@@ -5,8 +5,8 @@ import {
   createOtlpHttpExportDelegate,
 } from '@opentelemetry/otlp-exporter-base/node-http';
 import { ProtobufTraceSerializer, TraceExporterMetricsHelper } from '@opentelemetry/otlp-transformer';
+import { countLoss } from '../span-losses.ts';
 import { type BoundedExporter, boundExporter } from './bounded-exporter.ts';
-import { countLoss } from './span-losses.ts';
 
 type Serializer = typeof ProtobufTraceSerializer;
 type Spans = Parameters<Serializer['serializeRequest']>[0];
