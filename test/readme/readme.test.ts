@@ -9,6 +9,7 @@ import { promisify, stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findGcloudEmulator } from '../../emulator/gcloud.ts';
 import { readConfig } from '../../shared/config.ts';
+import { freePort } from '../../shared/free-port.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
 
 const run = promisify(execFile);
@@ -149,6 +150,12 @@ const CHECKS: Readonly<Record<string, (folder: string) => Promise<void>>> = {
     });
     expect(stdout).toContain('Usage:');
   },
+  'npx throughline slo report --prometheus http://127.0.0.1:9090': () =>
+    isUnderstood('npx throughline slo report --prometheus http://127.0.0.1:9090'),
+  'npx throughline capacity --prometheus http://127.0.0.1:9090 --rate 2000 --latency 0.5': () =>
+    isUnderstood('npx throughline capacity --prometheus http://127.0.0.1:9090 --rate 2000 --latency 0.5'),
+  'npx throughline profile --url http://127.0.0.1:9464 --seconds 30': () =>
+    isUnderstood('npx throughline profile --url http://127.0.0.1:9464 --seconds 30'),
   'npm run chaos -- --minutes 3': async () => {
     expect(readFileSync(join(REPOSITORY, 'package.json'), 'utf8')).toContain(
       '"chaos": "node scripts/chaos/main.ts"',
@@ -163,7 +170,21 @@ const CHECKS: Readonly<Record<string, (folder: string) => Promise<void>>> = {
   'npm run bench -- campaign': async () => {
     expect(readFileSync(join(REPOSITORY, 'scripts/verify.ts'), 'utf8')).toContain("'campaign', '--quick'");
   },
+  'npm run bench -- telemetry': async () => {
+    expect(readFileSync(join(REPOSITORY, 'scripts/verify.ts'), 'utf8')).toContain("'telemetry', '--quick'");
+  },
+  'npm run bench -- profile': async () => {
+    expect(readFileSync(join(REPOSITORY, 'scripts/verify.ts'), 'utf8')).toContain("'profile', '--quick'");
+  },
 };
+
+/** The command as it stands there, asked of an address where nobody listens: all that it lacks is an answer. */
+async function isUnderstood(command: string): Promise<void> {
+  const [, , ...args] = command.replace(/127\.0\.0\.1:\d+/, `127.0.0.1:${await freePort()}`).split(' ');
+  const env = { ...process.env, THROUGHLINE_ADMIN_TOKEN: 'only-for-this-test-'.repeat(2) };
+  const asked = run(process.execPath, ['cli/main.ts', ...args], { cwd: REPOSITORY, env });
+  await expect(asked).rejects.toThrow('ECONNREFUSED');
+}
 
 /** Places the order that the system itself suggests, and ends it as Ctrl-C would. */
 async function startAndStop(folder: string): Promise<void> {
