@@ -1,7 +1,8 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { createOrderClient, type OrderClient } from '../orders/http/order-client.ts';
 import { readConfig } from '../shared/config.ts';
 import { UsageError } from './failure.ts';
+import { readHttpUrl } from './read-http-url.ts';
 
 export interface ServiceOptions {
   readonly url?: string;
@@ -12,7 +13,7 @@ export function addUrlOption(command: Command): Command {
   return command.option(
     '--url <url>',
     'of the order service (default: PUBLIC_URL, or else PORT on this machine)',
-    readUrl,
+    readHttpUrl,
   );
 }
 
@@ -23,10 +24,4 @@ export function orderClient({ url }: ServiceOptions): OrderClient {
   if (publicUrl !== undefined) return createOrderClient(publicUrl.replace(/\/+$/, ''));
   if (port === 0) throw new UsageError('PORT is 0, any free one: say with --url where the order service is');
   return createOrderClient(`http://127.0.0.1:${port}`);
-}
-
-function readUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url && /^https?:$/.test(url.protocol)) return text.replace(/\/+$/, '');
-  throw new InvalidArgumentError('It must be an http:// or https:// address.');
 }

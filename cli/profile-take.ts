@@ -6,6 +6,7 @@ import { UsageError } from './failure.ts';
 import { stopsOnInterrupt } from './interrupt.ts';
 import { printLine } from './output.ts';
 import { askForProfile } from './profile-request.ts';
+import { readHttpUrl } from './read-http-url.ts';
 
 interface TakeOptions {
   readonly url?: string;
@@ -21,7 +22,11 @@ export function addProfileTake(profile: Command): void {
   profile
     .command('take', { isDefault: true })
     .description('takes a profile of a running process, and writes it to a file')
-    .option('--url <url>', "of the process' metrics (default: OTEL_EXPORTER_PROMETHEUS_PORT here)", readUrl)
+    .option(
+      '--url <url>',
+      "of the process' metrics (default: OTEL_EXPORTER_PROMETHEUS_PORT here)",
+      readHttpUrl,
+    )
     .option('--seconds <number>', 'for how long, 0.1 to 300', readSeconds, 30)
     .addOption(new Option('--kind <kind>', 'what is measured').choices(['cpu', 'heap']).default('cpu'))
     .option('--output <path>', 'of the file (default: named by the process, in this folder)')
@@ -63,9 +68,4 @@ function readSeconds(text: string): number {
   const seconds = Number(text);
   if (text.trim() !== '' && seconds >= 0.1 && seconds <= 300) return seconds;
   throw new InvalidArgumentError('It must be a number from 0.1 to 300.');
-}
-
-function readUrl(text: string): string {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
-  throw new InvalidArgumentError('It must be an http:// or https:// address.');
 }
