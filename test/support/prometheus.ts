@@ -13,7 +13,7 @@ const run = promisify(execFile);
 
 /** Where a program is (Prometheus' are in Debian's package `prometheus`); undefined: nowhere on the path. */
 export function findProgram(
-  name: 'promtool' | 'prometheus' | 'terraform' | 'unshare' | 'setpriv',
+  name: 'promtool' | 'prometheus' | 'terraform' | 'docker-compose' | 'unshare' | 'setpriv',
 ): string | undefined {
   return readConfig()
     .searchPath.split(delimiter)
