@@ -1,4 +1,5 @@
 import protobuf from 'protobufjs/light.js';
+import { message } from '../shared/protobuf-message.ts';
 
 /**
  * The OTLP messages that the receiver reads and writes, as a protobufjs descriptor.
@@ -73,16 +74,6 @@ const root = protobuf.Root.fromJSON({
     KeyValueList: message({ values: [1, 'KeyValue', 'repeated'] }),
   },
 });
-
-type Field = readonly [id: number, type: string, rule?: 'repeated'];
-
-function message(fields: Record<string, Field>): protobuf.IType {
-  const entries = Object.entries(fields).map(([name, [id, type, rule]]) => [
-    name,
-    { id, type, ...(rule && { rule }) },
-  ]);
-  return { fields: Object.fromEntries(entries) };
-}
 
 export const ExportTraceServiceRequest = root.lookupType('ExportTraceServiceRequest');
 export const ExportTraceServiceResponse = root.lookupType('ExportTraceServiceResponse');

@@ -1,4 +1,5 @@
 import protobuf from 'protobufjs/light.js';
+import { message } from '../protobuf-message.ts';
 
 /**
  * The messages of a pprof file, as a protobufjs descriptor. Fields that we neither write nor read are left out.
@@ -37,16 +38,6 @@ const root = protobuf.Root.fromJSON({
     }),
   },
 });
-
-type Field = readonly [id: number, type: string, rule?: 'repeated'];
-
-function message(fields: Record<string, Field>): protobuf.IType {
-  const entries = Object.entries(fields).map(([name, [id, type, rule]]) => [
-    name,
-    { id, type, ...(rule && { rule }) },
-  ]);
-  return { fields: Object.fromEntries(entries) };
-}
 
 export const ProfileMessage = root.lookupType('Profile');
 

@@ -6,27 +6,13 @@ import type { BenchResult } from '../report.ts';
 import { rotated } from '../rounds.ts';
 import { startDatabases } from '../sagas/databases.ts';
 import { ratio, summarise } from '../statistics.ts';
+import { CONCURRENCY, sizeOf, TIMEOUT_MS } from '../telemetry/windows.ts';
 import { type Assignment, MODES, type Mode, type ProfiledRun, type ProfiledWindow } from './assignment.ts';
 
 const PROCESS = fileURLToPath(new URL('./process.ts', import.meta.url));
-const TIMEOUT_MS = 3_600_000;
-const CONCURRENCY = 200;
-
-const FULL = {
-  rounds: 12,
-  compile: { warmUpMs: 0, measureMs: 8_000 },
-  window: { warmUpMs: 500, measureMs: 4_000 },
-};
-const QUICK = {
-  rounds: 1,
-  compile: { warmUpMs: 0, measureMs: 1_000 },
-  window: { warmUpMs: 300, measureMs: 1_500 },
-};
-
 /** Whole orders through one process, without a profile, while its CPU is profiled, and while its heap is, in turn. */
 export async function profile(options: BenchOptions): Promise<BenchResult> {
-  const size = options.quick ? QUICK : FULL;
-  const rounds = options.rounds ?? size.rounds;
+  const size = sizeOf(options);
   const databases = await startDatabases();
   const emulator = await startEmulatorProcess('embedded');
   const runs: Record<Mode, ProfiledRun[]> = { off: [], cpu: [], heap: [] };
@@ -52,7 +38,7 @@ export async function profile(options: BenchOptions): Promise<BenchResult> {
     try {
       await child.says('ready');
       for (const mode of MODES) await measure({ ...size.compile, mode });
-      for (let round = 0; round < rounds; round++)
+      for (let round = 0; round < size.rounds; round++)
         for (const mode of rotated(MODES, round)) runs[mode].push(await measure({ ...size.window, mode }));
       await child.ask('end');
     } finally {

@@ -9,29 +9,15 @@ import { startSpanReceiver } from '../sagas/span-receiver.ts';
 import { ratio, summarise } from '../statistics.ts';
 import { type Assignment, MODES, type Mode, type Window, type WindowRun } from './assignment.ts';
 import { startBadReceivers } from './bad-receivers.ts';
+import { CONCURRENCY, sizeOf, TIMEOUT_MS } from './windows.ts';
 
 const PROCESS = fileURLToPath(new URL('./process.ts', import.meta.url));
-const TIMEOUT_MS = 3_600_000;
-const CONCURRENCY = 200;
-
-const FULL = {
-  rounds: 12,
-  compile: { warmUpMs: 0, measureMs: 8_000 },
-  window: { warmUpMs: 500, measureMs: 4_000 },
-};
-const QUICK = {
-  rounds: 1,
-  compile: { warmUpMs: 0, measureMs: 1_000 },
-  window: { warmUpMs: 300, measureMs: 1_500 },
-};
-
 /**
  * Whole orders (request, saga, relay, worker, answer) without telemetry, with all of it, at 5 %, and with all of it for a receiver
  * that is no good, side by side.
  */
 export async function telemetry(options: BenchOptions): Promise<BenchResult> {
-  const size = options.quick ? QUICK : FULL;
-  const rounds = options.rounds ?? size.rounds;
+  const size = sizeOf(options);
   const databases = await startDatabases();
   const emulator = await startEmulatorProcess('embedded');
   const receiver = await startSpanReceiver();
@@ -68,7 +54,7 @@ export async function telemetry(options: BenchOptions): Promise<BenchResult> {
       await child.says('ready');
       await measure(mode, size.compile);
     }
-    for (let round = 0; round < rounds; round++)
+    for (let round = 0; round < size.rounds; round++)
       for (const mode of rotated(MODES, round)) runs[mode].push(await measure(mode, size.window));
     for (const [mode, child] of children) {
       const { orders } = await child.ask<{ readonly orders: number }>('end');
